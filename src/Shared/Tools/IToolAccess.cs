@@ -1,0 +1,34 @@
+using Shared.Http;
+
+namespace Shared.Tools;
+
+/// <summary>
+/// The hub's tools for a caller, in process: the same view, admission and ledger as over <c>/mcp</c>. JSON goes in and out as it is.
+/// </summary>
+public interface IToolAccess
+{
+    /// <summary>The caller's tools, as the JSON array that stands under <c>tools</c> in a tools/list result, UTF-8.</summary>
+    ReadOnlyMemory<byte> List(GatewayRequest caller);
+
+    /// <summary>Calls a tool. Never throws for what the tool or its server did wrong; only for cancellation.</summary>
+    /// <param name="caller">Who calls.</param>
+    /// <param name="call">What is called.</param>
+    /// <param name="cancellationToken">Cancels the upstream call, too.</param>
+    ValueTask<ToolCallOutcome> CallAsync(GatewayRequest caller, ToolCall call, CancellationToken cancellationToken);
+}
+
+/// <summary>One call of a tool.</summary>
+/// <param name="Name">The exposed name.</param>
+/// <param name="Arguments">The arguments, one JSON object in UTF-8; empty: none given.</param>
+/// <param name="Meta">The <c>_meta</c> object in UTF-8; empty: none given. A progress token in it is replaced on the way up.</param>
+/// <param name="OnProgress">Receives each progress notification's raw <c>params</c>, in order, before the result; null: progress is not asked for.</param>
+public sealed record ToolCall(string Name, ReadOnlyMemory<byte> Arguments, ReadOnlyMemory<byte> Meta, Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress = null);
+
+/// <summary>What came of a call: either a result or a JSON-RPC error, raw.</summary>
+/// <param name="Result">The <c>result</c> value, UTF-8; empty when there is an error.</param>
+/// <param name="Error">The <c>error</c> value (<c>code</c>, <c>message</c>, perhaps <c>data</c>), UTF-8; empty when there is a result.</param>
+public readonly record struct ToolCallOutcome(ReadOnlyMemory<byte> Result, ReadOnlyMemory<byte> Error)
+{
+    /// <summary>Whether the upstream or the gateway answered with an error.</summary>
+    public bool IsError => !Error.IsEmpty;
+}
