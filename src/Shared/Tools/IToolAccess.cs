@@ -19,10 +19,9 @@ public interface IToolAccess
 
 /// <summary>One call of a tool.</summary>
 /// <param name="Name">The exposed name.</param>
-/// <param name="Arguments">The arguments, one JSON object in UTF-8; empty: none given.</param>
-/// <param name="Meta">The <c>_meta</c> object in UTF-8; empty: none given. A progress token in it is replaced on the way up.</param>
-/// <param name="OnProgress">Receives each progress notification's raw <c>params</c>, in order, before the result; null: progress is not asked for.</param>
-public sealed record ToolCall(string Name, ReadOnlyMemory<byte> Arguments, ReadOnlyMemory<byte> Meta, Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress = null);
+/// <param name="Params">The whole <c>params</c> object as the caller sent it, UTF-8. The name and the progress token in it are replaced on the way up; everything else, unknown members included, goes on as it is.</param>
+/// <param name="OnProgress">Receives the raw <c>params</c> of each progress notification, with the caller's own token, in order, all before the result; null: not wanted.</param>
+public sealed record ToolCall(string Name, ReadOnlyMemory<byte> Params, Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress = null);
 
 /// <summary>What came of a call: either a result or a JSON-RPC error, raw.</summary>
 /// <param name="Result">The <c>result</c> value, UTF-8; empty when there is an error.</param>
