@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Http;
@@ -8,8 +9,8 @@ namespace Shared.Http;
 /// <summary>Knows the admin keys.</summary>
 public interface IAdminAuthenticator
 {
-    /// <summary>Whether an admin key of this id and SHA-256 of its secret is accepted now. In memory; compares in fixed time.</summary>
-    bool IsAccepted(string id, ReadOnlySpan<byte> secretHash);
+    /// <summary>Whether a token is an admin key that holds; <paramref name="id"/> is then its id. In memory; compares in fixed time.</summary>
+    bool TryVerify(ReadOnlySpan<char> token, [NotNullWhen(true)] out string? id);
 }
 
 /// <summary>Finds out who sends a request. Decides from the request's snapshot alone, without I/O.</summary>
@@ -32,16 +33,16 @@ internal sealed class CallerAuthentication(IAdminAuthenticator admins, TimeProvi
         {
             return Malformed(token, kind);
         }
-        return kind == CallerKind.Admin ? AdmitAdmin(context, id, secretHash) : AdmitKey(context, request, id, secretHash);
+        return kind == CallerKind.Admin ? AdmitAdmin(context, token, id) : AdmitKey(context, request, id, secretHash);
     }
 
-    private GatewayError? AdmitAdmin(HttpContext context, string id, ReadOnlySpan<byte> secretHash)
+    private GatewayError? AdmitAdmin(HttpContext context, string token, string id)
     {
-        if (!admins.IsAccepted(id, secretHash))
+        if (!admins.TryVerify(token, out var verified))
         {
             return Unknown(KeyToken.AdminKeyPrefix, id);
         }
-        context.User = CallerIdentity.OfAdmin(id);
+        context.User = CallerIdentity.OfAdmin(verified);
         return null;
     }
 

@@ -17,6 +17,7 @@ public static class GatewayRequestsFeature
         services.AddSingleton<CallerAuthentication>();
         services.AddSingleton<UnmatchedRequests>();
         services.AddSingleton<RequestFailures>();
+        services.TryAddSingleton(provider => FollowSettings(provider.GetRequiredService<SnapshotStore>()));
         services.AddSingleton<ISnapshotCompiler, KeyDirectoryCompiler>();
         return services;
     }
@@ -26,4 +27,11 @@ public static class GatewayRequestsFeature
     /// <see cref="GatewayEndpointConventions.ForCaller"/> whose credential they want; one that does not is answered with 404.
     /// </summary>
     public static IApplicationBuilder UseGatewayRequests(this IApplicationBuilder app) => app.UseMiddleware<GatewayRequestsMiddleware>();
+
+    private static BodyMemory FollowSettings(SnapshotStore snapshots)
+    {
+        var memory = new BodyMemory((snapshots.HasCurrent ? snapshots.Current : Snapshot.Empty).Settings.BodyMemoryBytes);
+        snapshots.Changed += (_, current) => memory.Capacity = current.Settings.BodyMemoryBytes;
+        return memory;
+    }
 }
