@@ -10,10 +10,9 @@ internal static class CommandLine
     /// <returns>The exit code: 0 done, 1 failed, 2 the command line is wrong.</returns>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
     {
-        if (args.Length == 0)
+        if (ServeArguments.TryParse(args, out var options))
         {
-            // The common way to start waits for no parser.
-            return await Server.RunAsync(new ServeOptions(), output, error, cancellationToken);
+            return await Server.RunAsync(options, output, error, cancellationToken);
         }
         var result = Root(output, error).Parse(args);
         if (result.Errors.Count > 0)
@@ -31,11 +30,11 @@ internal static class CommandLine
 
     private static RootCommand Root(TextWriter output, TextWriter error)
     {
-        var data = new Option<string>("--data") { Description = "Folder of the database; made where it does not exist.", HelpName = "dir", DefaultValueFactory = _ => ServeOptions.DefaultDataFolder };
-        var config = new Option<string?>("--config") { Description = "Configuration file [default: ./gateway.yaml, if it exists].", HelpName = "file" };
-        var manifests = new Option<string?>("--manifests") { Description = "Folder of tool manifests [default: ./tool-manifests, if it exists].", HelpName = "dir" };
-        var urls = new Option<string?>("--urls") { Description = "Addresses to listen on, separated by semicolons [default: ASPNETCORE_URLS, or http://127.0.0.1:8080].", HelpName = "urls" };
-        var allowRemote = new Option<bool>("--allow-remote") { Description = "Allow addresses that other machines reach; keys then cross the network unencrypted unless a TLS proxy stands in front." };
+        var data = new Option<string>(ServeArguments.Data) { Description = "Folder of the database; made where it does not exist.", HelpName = "dir", DefaultValueFactory = _ => ServeOptions.DefaultDataFolder };
+        var config = new Option<string?>(ServeArguments.Config) { Description = "Configuration file [default: ./gateway.yaml, if it exists].", HelpName = "file" };
+        var manifests = new Option<string?>(ServeArguments.Manifests) { Description = "Folder of tool manifests [default: ./tool-manifests, if it exists].", HelpName = "dir" };
+        var urls = new Option<string?>(ServeArguments.Urls) { Description = "Addresses to listen on, separated by semicolons [default: ASPNETCORE_URLS, or http://127.0.0.1:8080].", HelpName = "urls" };
+        var allowRemote = new Option<bool>(ServeArguments.AllowRemote) { Description = "Allow addresses that other machines reach; keys then cross the network unencrypted unless a TLS proxy stands in front." };
         config.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), File.Exists, result.AddError, "configuration file"));
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };

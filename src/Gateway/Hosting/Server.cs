@@ -55,7 +55,16 @@ internal static class Server
     {
         var loader = app.Services.GetRequiredService<SnapshotLoader>();
         await loader.ReloadAsync(cancellationToken);
-        await app.StartAsync(cancellationToken);
+        try
+        {
+            await app.StartAsync(cancellationToken);
+        }
+        catch
+        {
+            // Services that run already then know that they are stopped, and do not report it as a failure of theirs.
+            app.Lifetime.StopApplication();
+            throw;
+        }
         return await FirstStartKeys.CreateAsync(app.Services, cancellationToken);
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
@@ -11,6 +12,9 @@ public sealed class ProblemFormat : IErrorFormat
     private ProblemFormat()
     {
     }
+
+    /// <summary>Quotes stay readable; the content type keeps browsers from taking the text for a page.</summary>
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The one instance.</summary>
     public static ProblemFormat Instance { get; } = new();
@@ -29,7 +33,7 @@ public sealed class ProblemFormat : IErrorFormat
         {
             return;
         }
-        await using (var json = new Utf8JsonWriter(response.BodyWriter))
+        await using (var json = new Utf8JsonWriter(response.BodyWriter, Readable))
         {
             json.WriteStartObject();
             json.WriteString("title", ReasonPhrases.GetReasonPhrase(error.Status));
