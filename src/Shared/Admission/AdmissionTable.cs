@@ -61,7 +61,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
                 if (scope is null || (row.Kind == CallKind.Model ? scope.CoversModel(row.Upstream, row.Name) : scope.CoversTool(row.Upstream, row.Name)))
                 {
                     // A row stands for its whole minute; counted at its end, it never leaves a rolling window too soon.
-                    var end = row.Minute.AddSeconds(59);
+                    var end = row.Minute.AddMinutes(1).AddTicks(-1);
                     counter.Restore(end < now ? end : now, amount(row));
                 }
             }
