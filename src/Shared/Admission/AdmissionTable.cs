@@ -40,7 +40,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
             foreach (var limit in owner.RateLimits)
             {
                 (limit.Scope is null ? rates : scopedRates).Add(new RateSlot(limit, CounterOf(owner, "rate:" + limit.Id, limit.Window, limit.Scope,
-                    limit.Unit == RateUnit.Requests ? row => row.Requests : row => row.Tokens)));
+                    limit.Unit == RateUnit.Tokens ? row => row.Tokens : limit.Scope is null ? row => row.Requests : row => row.Attempts)));
             }
             foreach (var limit in owner.ConcurrencyLimits)
             {
