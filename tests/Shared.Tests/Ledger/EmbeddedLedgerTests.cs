@@ -98,8 +98,11 @@ public sealed class EmbeddedLedgerTests : IDisposable
         gateway.Ledger.Flush();
 
         Assert.True(gateway.Ledger.HasRoom);
-        Assert.Null(lease.TryBeginAttempt(Model, AdmissionAsk.Free, out _));
         Assert.Equal(16, gateway.Count());
+        Assert.Null(lease.TryBeginAttempt(Model, AdmissionAsk.Free, out _));
+        Assert.Equal(1, gateway.Ledger.Waiting);
+        gateway.Ledger.Flush();
+        Assert.Equal(17, gateway.Count());
     }
 
     [Fact]
