@@ -45,7 +45,16 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
         this.logger = logger;
         session = database.Connect();
         rows = new LedgerRows(session);
-        journal = Recover(Path.Combine(database.Folder, "ledger.journal"), options.QueueSize);
+        try
+        {
+            journal = Recover(Path.Combine(database.Folder, "ledger.journal"), options.QueueSize);
+        }
+        catch
+        {
+            rows.Dispose();
+            session.Dispose();
+            throw;
+        }
         ring = new AttemptLease?[options.QueueSize];
         mask = options.QueueSize - 1;
         margin = Math.Min(256, options.QueueSize / 4);

@@ -18,7 +18,7 @@ internal sealed class SpendHistory(GatewayDatabase database, EmbeddedLedger ledg
             {
                 result.Add(new SpendRow(
                     DateTimeOffset.FromUnixTimeSeconds(statement.Int64(0) * 60), (CallKind)statement.Int64(1), statement.Text(2), statement.Text(3),
-                    LedgerSums.Money(statement.Int64(4), statement.Int64(5)), statement.Int64(6), statement.Int64(7)));
+                    LedgerSums.Money(statement.Int64(4), statement.Int64(5)), statement.Int64(6), statement.Int64(7), statement.Int64(8)));
             }
             return result;
         });
@@ -34,7 +34,7 @@ internal sealed class SpendHistory(GatewayDatabase database, EmbeddedLedger ledg
             _ => "customer_id",
         };
         return $"""
-            SELECT minute, kind, upstream, name, {LedgerSums.Dollars(LedgerSums.Spent)}, {LedgerSums.Nanos(LedgerSums.Spent)}, sum(attempt_index = 0), sum({LedgerSums.Tokens})
+            SELECT minute, kind, upstream, name, {LedgerSums.Dollars(LedgerSums.Spent)}, {LedgerSums.Nanos(LedgerSums.Spent)}, sum(attempt_index = 0), count(*), sum({LedgerSums.Tokens})
             FROM attempts WHERE {owner} = ? AND started_at >= ?
             GROUP BY minute, kind, upstream, name ORDER BY minute
             """;
