@@ -79,12 +79,13 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
             // The SDK must see a call that may last so long, or it would take the session for idle meanwhile.
             return false;
         }
-        var cancellation = session?.TryBeginCall(message.Id);
+        var cancellation = session?.TryBeginCall(message.Id, context.RequestAborted);
         if (session is not null && cancellation is null)
         {
             return false;
         }
-        // Without a session, the end of the HTTP request is how a client cancels; in a session it is not, and a call goes on until it is told.
+        // The end of the HTTP request cancels in a session, too: nobody could be given the result any more, and a client whose
+        // response has not begun knows no other way to cancel.
         var cancellationToken = cancellation?.Token ?? context.RequestAborted;
         var operation = ServingTelemetry.Begin(message, caller, tool?.ExposedName, session?.Id, stateless ? ProtocolEras.Stateless : session?.ProtocolVersion);
         var (error, code) = ((string?)"internal", 0);

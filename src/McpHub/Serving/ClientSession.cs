@@ -47,9 +47,11 @@ internal sealed class ClientSession(string id, string keyId, ClaimsPrincipal pri
     public bool TryChangeView(string newFingerprint) => Interlocked.Exchange(ref fingerprint, newFingerprint) != newFingerprint;
 
     /// <summary>Notes a call that only the gateway knows of, so that the client can cancel it. Null: its id is in use, or the session has ended.</summary>
-    public CancellationTokenSource? TryBeginCall(RequestId requestId)
+    /// <param name="requestId">The call's id.</param>
+    /// <param name="aborted">Cancels it as well.</param>
+    public CancellationTokenSource? TryBeginCall(RequestId requestId, CancellationToken aborted)
     {
-        var cancellation = new CancellationTokenSource();
+        var cancellation = CancellationTokenSource.CreateLinkedTokenSource(aborted);
         if (hasEnded || !calls.TryAdd(requestId, cancellation))
         {
             cancellation.Dispose();

@@ -29,7 +29,7 @@ internal sealed class PostEndpoint(BytePath bytePath, SessionRegistry sessions, 
             return;
         }
         var message = RpcMessage.Read(body.Bytes);
-        using var post = new ServedPost(caller, body, message);
+        using var post = new ServedPost(caller, body, message, context.RequestAborted);
         switch (message.Form)
         {
             case RpcForm.Malformed:

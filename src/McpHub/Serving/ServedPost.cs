@@ -9,7 +9,8 @@ namespace McpHub.Serving;
 /// <param name="request">The caller of this very POST.</param>
 /// <param name="body">Its body; disposed with the last reference.</param>
 /// <param name="message">What the body says.</param>
-internal sealed class ServedPost(GatewayRequest request, PooledBody body, RpcMessage message) : IDisposable
+/// <param name="aborted">Cancelled when the client closes the connection or the stream.</param>
+internal sealed class ServedPost(GatewayRequest request, PooledBody body, RpcMessage message, CancellationToken aborted) : IDisposable
 {
     private static readonly AsyncLocal<ServedPost?> Flowing = new();
     private int references = 1;
@@ -22,6 +23,9 @@ internal sealed class ServedPost(GatewayRequest request, PooledBody body, RpcMes
 
     /// <summary>What the body says. Its memory is valid while a reference is held.</summary>
     public RpcMessage Message { get; } = message;
+
+    /// <summary>Cancelled when the client closes the connection or the stream.</summary>
+    public CancellationToken Aborted { get; } = aborted;
 
     /// <summary>The body as received. Valid while a reference is held.</summary>
     public ReadOnlyMemory<byte> Bytes => body.Bytes;

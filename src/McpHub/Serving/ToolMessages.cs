@@ -37,16 +37,18 @@ internal sealed class ToolMessages(IToolAccess tools, IToolViews views, SessionR
             var tool = request.Method == RequestMethods.ToolsCall && ViewOf(post.Request).Tools.ContainsKey(post.Message.Name ?? "") ? post.Message.Name : null;
             var operation = ServingTelemetry.Begin(post.Message, post.Request, tool, context.Server.SessionId, context.Server.NegotiatedProtocolVersion);
             var (error, code) = ("internal", 0);
+            // In a session the SDK lets a call go on when its client hangs up, though nobody could be given the result any more.
+            using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, post.Aborted);
             try
             {
                 (error, code) = request.Method switch
                 {
-                    RequestMethods.ToolsList => await ListAsync(context.Server, request, post, cancellationToken),
-                    RequestMethods.ToolsCall => await CallAsync(context.Server, request, post, cancellationToken),
+                    RequestMethods.ToolsList => await ListAsync(context.Server, request, post, linked.Token),
+                    RequestMethods.ToolsCall => await CallAsync(context.Server, request, post, linked.Token),
                     _ => await PassOnAsync(context, next, cancellationToken),
                 };
             }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            catch (OperationCanceledException) when (linked.IsCancellationRequested)
             {
                 error = "cancelled";
                 if (request.Context?.RelatedTransport is { } stream)
@@ -54,7 +56,7 @@ internal sealed class ToolMessages(IToolAccess tools, IToolViews views, SessionR
                     // A cancelled request gets no answer. Without one the SDK would hold its HTTP response open for as long as the session lasts.
                     await stream.DisposeAsync();
                 }
-                throw;
+                cancellationToken.ThrowIfCancellationRequested();
             }
             catch (McpProtocolException exception)
             {
