@@ -76,7 +76,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         var scoped = plan.Scoped.IsEmpty ? plan.Scoped : plan.Scoped.Covering(start);
         BudgetSlot[] budgets = scoped.Budgets.Length == 0 ? plan.Request.Budgets : [.. plan.Request.Budgets, .. scoped.Budgets];
         var holds = budgets.Length == 0 ? [] : new BudgetHold[budgets.Length];
-        var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, Guid.CreateVersion7(now), now)
+        var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, RowId.Create(now), now)
         {
             Bound = ask.PriceKnown ? ask.AtMost : Money.Zero,
             Reserved = Money.MaxValue,
@@ -120,6 +120,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
             Undo(lease);
             return Refusals.LedgerFull();
         }
+        request.HasAttempts = true;
         attempt = lease;
         return null;
     }
@@ -149,10 +150,9 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
             }
             for (var i = 0; i < limits.Rates.Length; i++)
             {
-                if (limits.Rates[i].Limit.Unit == RateUnit.Tokens)
-                {
-                    limits.Rates[i].Counter.Charge(request.UsedTokens - request.Tokens, request.RateStamps[i]);
-                }
+                // A request none of whose attempts could begin was refused after all, and takes from nobody's quota.
+                var change = limits.Rates[i].Limit.Unit == RateUnit.Tokens ? request.UsedTokens - request.Tokens : request.HasAttempts ? 0 : -1;
+                limits.Rates[i].Counter.Charge(change, request.RateStamps[i]);
             }
         }
     }
@@ -223,14 +223,14 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
                 continue;
             }
             var left = budget.Limit.Nano - counter.Settled - counter.Reserved + holds[i].Amount;
-            if (left < ask.AtLeast.Nano)
+            if (ask.AtLeast > Money.Zero && left < ask.AtLeast.Nano)
             {
                 // Money that other calls hold comes back sooner than the window ends.
                 var retry = counter.Settled + ask.AtLeast.Nano <= budget.Limit.Nano ? TimeSpan.FromSeconds(1) : counter.UntilAtMost(budget.Limit.Nano - ask.AtLeast.Nano, now);
                 refusal = Refusals.Budget(budgets[i], new Money(Math.Max(0, left)), ask, ask.AtLeast > budget.Limit ? null : retry);
                 return Money.Zero;
             }
-            granted = Money.Min(granted, Money.Min(new Money(left), ask.AtMost));
+            granted = Money.Min(granted, Money.Min(new Money(Math.Max(0, left)), ask.AtMost));
         }
         return granted;
     }

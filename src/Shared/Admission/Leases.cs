@@ -48,6 +48,8 @@ public sealed class RequestLease : IDisposable
 
     internal long UsedTokens { get; set; }
 
+    internal bool HasAttempts { get; set; }
+
     internal bool IsDisposed => disposed;
 
     /// <summary>
