@@ -173,6 +173,7 @@ public sealed class EmbeddedLedgerTests : IDisposable
         Assert.Equal(2, gateway.Ledger.Waiting);
         blocker.Execute("ROLLBACK");
         gateway.Ledger.Flush();
+        Assert.Equal(3, Assert.Single(gateway.History.Read(OwnerKind.Key, "k1", DateTimeOffset.UnixEpoch)).Cost.Nano);
 
         Assert.Equal(2, gateway.Count("settled AND cost_nano IN (1, 2)"));
         Assert.Equal(0, gateway.Ledger.Waiting);
@@ -201,6 +202,7 @@ public sealed class EmbeddedLedgerTests : IDisposable
 
         Assert.Equal(1, gateway.Count("settled AND cost_nano = 2"));
         Assert.Equal(1, gateway.Count());
+        Assert.Equal(2, Assert.Single(gateway.History.Read(OwnerKind.Key, "k1", DateTimeOffset.UnixEpoch)).Cost.Nano);
     }
 
     [Fact]
