@@ -78,7 +78,8 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         var holds = budgets.Length == 0 ? [] : new BudgetHold[budgets.Length];
         var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, RowId.Create(now), now)
         {
-            Bound = ask.PriceKnown ? ask.AtMost : Money.Zero,
+            // "No bound" is not an amount that could be charged; without a hard budget the least that was asked for is the better guess.
+            Bound = !ask.PriceKnown ? Money.Zero : ask.AtMost == Money.MaxValue ? ask.AtLeast : ask.AtMost,
             Reserved = Money.MaxValue,
             EstimatedTokens = ask.Tokens,
         };
@@ -140,6 +141,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         }
         lock (gate)
         {
+            request.IsReleased = true;
             for (var i = 0; i < request.Holds.Length; i++)
             {
                 limits.Budgets[i].Counter.Unhold(request.Holds[i].Amount, request.Holds[i].Stamp);
@@ -148,16 +150,54 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
             {
                 slot.Counter.InFlight--;
             }
-            for (var i = 0; i < limits.Rates.Length; i++)
+            ChargeTokens(request, request.UsedTokens - request.Tokens);
+            if (!request.HasAttempts)
             {
-                // A request none of whose attempts could begin was refused after all, and takes from nobody's quota.
-                var change = limits.Rates[i].Limit.Unit == RateUnit.Tokens ? request.UsedTokens - request.Tokens : request.HasAttempts ? 0 : -1;
-                limits.Rates[i].Counter.Charge(change, request.RateStamps[i]);
+                GiveRequestBack(request);
             }
         }
     }
 
-    private void Undo(AttemptLease attempt) => Release(attempt, Money.Zero, 0);
+    /// <summary>A request none of whose attempts could begin was refused after all, and takes from nobody's quota.</summary>
+    private static void GiveRequestBack(RequestLease request)
+    {
+        var rates = request.Plan.Request.Rates;
+        for (var i = 0; i < rates.Length; i++)
+        {
+            if (rates[i].Limit.Unit == RateUnit.Requests)
+            {
+                rates[i].Counter.Charge(-1, request.RateStamps[i]);
+            }
+        }
+    }
+
+    private static void ChargeTokens(RequestLease request, long tokens)
+    {
+        var rates = request.Plan.Request.Rates;
+        for (var i = 0; i < rates.Length; i++)
+        {
+            if (rates[i].Limit.Unit == RateUnit.Tokens)
+            {
+                rates[i].Counter.Charge(tokens, request.RateStamps[i]);
+            }
+        }
+    }
+
+    /// <summary>Gives everything back that an attempt took which never began, the units of request limits included.</summary>
+    private void Undo(AttemptLease attempt)
+    {
+        Release(attempt, Money.Zero, 0);
+        lock (gate)
+        {
+            for (var i = 0; i < attempt.Scoped.Rates.Length; i++)
+            {
+                if (attempt.Scoped.Rates[i].Limit.Unit == RateUnit.Requests)
+                {
+                    attempt.Scoped.Rates[i].Counter.Charge(-1, attempt.ScopedStamps[i]);
+                }
+            }
+        }
+    }
 
     /// <summary>Charges an attempt and frees what it held. Where it cost nothing, the reservation goes back to its request for the next attempt.</summary>
     private void Release(AttemptLease attempt, Money charged, long tokens)
@@ -169,7 +209,15 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         }
         lock (gate)
         {
-            request.UsedTokens += tokens;
+            if (request.IsReleased)
+            {
+                // The request has settled its token limits without this attempt.
+                ChargeTokens(request, tokens);
+            }
+            else
+            {
+                request.UsedTokens += tokens;
+            }
             var keep = charged == Money.Zero && !request.IsDisposed;
             for (var i = 0; i < attempt.Holds.Length; i++)
             {
@@ -222,15 +270,21 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
                 }
                 continue;
             }
+            if (ask.AtMost == Money.Zero)
+            {
+                // What costs nothing may run although more is spent than the limit (which was lowered, or an upstream charged more than its bound).
+                granted = Money.Zero;
+                continue;
+            }
             var left = budget.Limit.Nano - counter.Settled - counter.Reserved + holds[i].Amount;
-            if (ask.AtLeast > Money.Zero && left < ask.AtLeast.Nano)
+            if (left < ask.AtLeast.Nano)
             {
                 // Money that other calls hold comes back sooner than the window ends.
                 var retry = counter.Settled + ask.AtLeast.Nano <= budget.Limit.Nano ? TimeSpan.FromSeconds(1) : counter.UntilAtMost(budget.Limit.Nano - ask.AtLeast.Nano, now);
                 refusal = Refusals.Budget(budgets[i], new Money(Math.Max(0, left)), ask, ask.AtLeast > budget.Limit ? null : retry);
                 return Money.Zero;
             }
-            granted = Money.Min(granted, Money.Min(new Money(Math.Max(0, left)), ask.AtMost));
+            granted = Money.Min(granted, Money.Min(new Money(left), ask.AtMost));
         }
         return granted;
     }
@@ -251,7 +305,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         {
             slot.Counter.Advance(now);
             var amount = slot.Limit.Unit == RateUnit.Requests ? 1 : tokens;
-            if (slot.Counter.Settled + amount > slot.Limit.Limit)
+            if (amount > slot.Limit.Limit - slot.Counter.Settled)
             {
                 return Refusals.Rate(slot.Limit, slot.Counter, amount, now);
             }

@@ -40,7 +40,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
             foreach (var limit in owner.RateLimits)
             {
                 (limit.Scope is null ? rates : scopedRates).Add(new RateSlot(limit, CounterOf(owner, "rate:" + limit.Id, limit.Window, limit.Scope,
-                    limit.Unit == RateUnit.Requests ? row => row.Requests : row => row.Tokens)));
+                    limit.Unit == RateUnit.Tokens ? row => row.Tokens : limit.Scope is null ? row => row.Requests : row => row.Attempts)));
             }
             foreach (var limit in owner.ConcurrencyLimits)
             {
@@ -61,7 +61,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
                 if (scope is null || (row.Kind == CallKind.Model ? scope.CoversModel(row.Upstream, row.Name) : scope.CoversTool(row.Upstream, row.Name)))
                 {
                     // A row stands for its whole minute; counted at its end, it never leaves a rolling window too soon.
-                    var end = row.Minute.AddSeconds(59);
+                    var end = row.Minute.AddMinutes(1).AddTicks(-1);
                     counter.Restore(end < now ? end : now, amount(row));
                 }
             }

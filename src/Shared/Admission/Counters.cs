@@ -68,7 +68,7 @@ internal sealed class WindowCounter
         }
         else if (stamp == Stamp)
         {
-            settled += amount;
+            settled = RollingSum.Saturate(settled, amount);
         }
     }
 
@@ -81,7 +81,7 @@ internal sealed class WindowCounter
         }
         else if (window.BoundsAt(at).Start.UtcTicks == Stamp)
         {
-            settled += amount;
+            settled = RollingSum.Saturate(settled, amount);
         }
     }
 

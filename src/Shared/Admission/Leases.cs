@@ -52,6 +52,9 @@ public sealed class RequestLease : IDisposable
 
     internal bool IsDisposed => disposed;
 
+    /// <summary>Whether what it held has been given back. Set under the controller's lock.</summary>
+    internal bool IsReleased { get; set; }
+
     /// <summary>
     /// Begins an attempt: takes the limits that are scoped to its target and tops the reservation up where this target is dearer.
     /// </summary>
@@ -59,8 +62,16 @@ public sealed class RequestLease : IDisposable
     /// <param name="ask">Its price range.</param>
     /// <param name="attempt">The attempt's lease, to be settled and disposed.</param>
     /// <returns>Null when it began; otherwise why not, and nothing was taken.</returns>
-    public AdmissionRefusal? TryBeginAttempt(AttemptStart start, in AdmissionAsk ask, out AttemptLease? attempt) =>
-        controller.TryBeginAttempt(this, start, attempts++, ask, out attempt);
+    public AdmissionRefusal? TryBeginAttempt(AttemptStart start, in AdmissionAsk ask, out AttemptLease? attempt)
+    {
+        var refusal = controller.TryBeginAttempt(this, start, attempts, ask, out attempt);
+        if (refusal is null)
+        {
+            // One that was refused has no row, and the first row of a request is the one that counts the request.
+            attempts++;
+        }
+        return refusal;
+    }
 
     /// <summary>Gives back what was not used. Safe to call twice.</summary>
     public void Dispose()

@@ -43,10 +43,14 @@ internal sealed class RollingSum
     {
         if (slice > newest - slices.Length && slice <= newest)
         {
-            slices[slice % slices.Length] += amount;
-            Total += amount;
+            var total = Saturate(Total, amount);
+            slices[slice % slices.Length] += total - Total;
+            Total = total;
         }
     }
+
+    /// <summary>A sum that stops at the largest value: one that wrapped round would open a limit for good.</summary>
+    public static long Saturate(long sum, long amount) => amount > 0 && sum > long.MaxValue - amount ? long.MaxValue : sum + amount;
 
     /// <summary>How long until the sum has fallen to a value, if nothing is added.</summary>
     public TimeSpan UntilAtMost(long value, DateTimeOffset now)

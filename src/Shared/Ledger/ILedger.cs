@@ -23,9 +23,10 @@ public interface ILedger
 /// <param name="Upstream">Provider or tool server.</param>
 /// <param name="Name">Model or tool.</param>
 /// <param name="Cost">Settled cost, and the reservation of what is not settled.</param>
-/// <param name="Requests">First attempts.</param>
+/// <param name="Requests">First attempts: what request limits of an owner count.</param>
+/// <param name="Attempts">All attempts: what request limits with a scope count.</param>
 /// <param name="Tokens">Tokens used.</param>
-public readonly record struct SpendRow(DateTimeOffset Minute, CallKind Kind, string Upstream, string Name, Money Cost, long Requests, long Tokens);
+public readonly record struct SpendRow(DateTimeOffset Minute, CallKind Kind, string Upstream, string Name, Money Cost, long Requests, long Attempts, long Tokens);
 
 /// <summary>Reads the ledger's sums, from which counters are rebuilt.</summary>
 public interface ISpendHistory

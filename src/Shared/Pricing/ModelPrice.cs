@@ -138,12 +138,12 @@ public sealed record ModelPrice
 
     private (long Input, long Output) HighestRates(long inputTokens, string? serviceTier)
     {
+        var (input, output) = (Rates.HighestInput, Rates.HighestOutput);
         if (!IsStandard(serviceTier) && ServiceTiers.TryGetValue(serviceTier!, out var tier))
         {
-            // The provider may fall back to the standard tier, which can be the dearer one (flex).
-            return (Math.Max(tier.HighestInput, Rates.HighestInput), Math.Max(tier.HighestOutput, Rates.HighestOutput));
+            // The provider may fall back to the standard tier, which can be the dearer one (flex, or a long input).
+            (input, output) = (Math.Max(tier.HighestInput, input), Math.Max(tier.HighestOutput, output));
         }
-        var (input, output) = (Rates.HighestInput, Rates.HighestOutput);
         foreach (var context in ContextTiers)
         {
             if (inputTokens > context.AboveInputTokens)

@@ -1,0 +1,96 @@
+using System.Collections.Immutable;
+
+namespace Shared.Storage;
+
+/// <summary>The steps that bring a database to the newest schema, the first one from nothing. A step that was released never changes.</summary>
+internal static class Migrations
+{
+    public static ImmutableArray<string> All { get; } =
+    [
+        // 1. `sequence` is the record's place in the journal, so rows are appended and found without an index of their ids.
+        // Partial indexes cost nothing for calls that have no user, team or customer.
+        """
+        CREATE TABLE attempts (
+            sequence INTEGER PRIMARY KEY,
+            id BLOB NOT NULL,
+            started_at INTEGER NOT NULL,
+            minute INTEGER GENERATED ALWAYS AS (started_at / 60000) VIRTUAL,
+            settled INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            request_id TEXT NOT NULL,
+            trace_id BLOB NOT NULL,
+            key_id TEXT NOT NULL,
+            user_id TEXT,
+            team_id TEXT,
+            customer_id TEXT,
+            requested_name TEXT NOT NULL,
+            upstream TEXT NOT NULL,
+            name TEXT NOT NULL,
+            price_version TEXT,
+            revision TEXT NOT NULL,
+            attempt_index INTEGER NOT NULL,
+            reserved_nano INTEGER NOT NULL,
+            reserved_tokens INTEGER NOT NULL,
+            outcome INTEGER NOT NULL DEFAULT 0,
+            status INTEGER NOT NULL DEFAULT 0,
+            error TEXT,
+            served_model TEXT,
+            usage_source INTEGER NOT NULL DEFAULT 0,
+            input INTEGER NOT NULL DEFAULT 0,
+            cache_read INTEGER NOT NULL DEFAULT 0,
+            cache_write INTEGER NOT NULL DEFAULT 0,
+            audio_input INTEGER NOT NULL DEFAULT 0,
+            output INTEGER NOT NULL DEFAULT 0,
+            reasoning INTEGER NOT NULL DEFAULT 0,
+            audio_output INTEGER NOT NULL DEFAULT 0,
+            cost_nano INTEGER,
+            duration_us INTEGER
+        );
+        CREATE INDEX attempts_time ON attempts (started_at);
+        CREATE INDEX attempts_key ON attempts (key_id, started_at);
+        CREATE INDEX attempts_user ON attempts (user_id, started_at) WHERE user_id IS NOT NULL;
+        CREATE INDEX attempts_team ON attempts (team_id, started_at) WHERE team_id IS NOT NULL;
+        CREATE INDEX attempts_customer ON attempts (customer_id, started_at) WHERE customer_id IS NOT NULL;
+        CREATE INDEX attempts_unsettled ON attempts (started_at) WHERE NOT settled;
+
+        -- What the settled attempts used, minute by minute: kept with them, in the same transactions, so that a start need not read them all.
+        CREATE TABLE spend (
+            key_id TEXT NOT NULL,
+            minute INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            upstream TEXT NOT NULL,
+            name TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            team_id TEXT NOT NULL,
+            customer_id TEXT NOT NULL,
+            cost_nano INTEGER NOT NULL,
+            requests INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            tokens INTEGER NOT NULL,
+            PRIMARY KEY (key_id, minute, kind, upstream, name, user_id, team_id, customer_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX spend_user ON spend (user_id, minute) WHERE user_id <> '';
+        CREATE INDEX spend_team ON spend (team_id, minute) WHERE team_id <> '';
+        CREATE INDEX spend_customer ON spend (customer_id, minute) WHERE customer_id <> '';
+
+        CREATE TABLE virtual_keys (
+            id TEXT PRIMARY KEY,
+            secret_hashes BLOB NOT NULL,
+            declaration TEXT NOT NULL,
+            created_by TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            revoked_by TEXT,
+            revoked_at INTEGER
+        ) WITHOUT ROWID;
+
+        CREATE TABLE admin_keys (
+            id TEXT PRIMARY KEY,
+            secret_hash BLOB NOT NULL,
+            created_by TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            revoked_by TEXT,
+            revoked_at INTEGER
+        ) WITHOUT ROWID;
+        """,
+    ];
+}

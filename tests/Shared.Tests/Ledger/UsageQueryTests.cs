@@ -1,0 +1,127 @@
+using Shared.Ledger;
+using Shared.Pricing;
+using Shared.Tests.Storage;
+using Shared.VirtualKeys;
+using static Shared.Tests.Admission.Callers;
+
+namespace Shared.Tests.Ledger;
+
+public sealed class UsageQueryTests : IDisposable
+{
+    private readonly TempFolder folder = new();
+    private readonly LedgerHarness gateway;
+
+    public UsageQueryTests()
+    {
+        gateway = new LedgerHarness(folder.Path);
+        gateway.Publish(Key("k1", new Owner { Kind = OwnerKind.User, Id = "ann", Parent = new Owner { Kind = OwnerKind.Team, Id = "red" } }), Key("k2"));
+    }
+
+    public void Dispose()
+    {
+        gateway.Dispose();
+        folder.Dispose();
+    }
+
+    [Fact]
+    public async Task Run_EmptyLedger_AnswersOneRowOfNothing()
+    {
+        var row = Assert.Single((await RunAsync(new UsageRequest())).Rows);
+
+        Assert.Equal((0, 0, 0, 0, Money.Zero, Money.Zero), (row.Calls, row.Failed, row.InputTokens, row.UnsettledCalls, row.Cost, row.Reserved));
+        Assert.Empty((await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Key] })).Rows);
+    }
+
+    [Fact]
+    public async Task Run_AllKindsOfCalls_SumsEachIntoItsColumn()
+    {
+        gateway.Begin(100).Settle(Used(60) with { Usage = new TokenUsage { Input = 1, CacheRead = 2, CacheWrite = 4, AudioInput = 8, Output = 16, Reasoning = 32, AudioOutput = 64 } });
+        gateway.Begin(100).Settle(FailedForFree);
+        gateway.Begin(100).Settle(new AttemptResult { Outcome = CallOutcome.Cancelled, Source = UsageSource.Reserved });
+        gateway.Begin(0).Settle(new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported });
+        gateway.Begin(70);
+
+        var row = Assert.Single((await RunAsync(new UsageRequest())).Rows);
+
+        Assert.Equal((5, 1, 15, 2, 112), (row.Calls, row.Failed, row.InputTokens, row.CachedTokens, row.OutputTokens));
+        Assert.Equal((new Money(160), 1, 1, new Money(70)), (row.Cost, row.UnknownCostCalls, row.UnsettledCalls, row.Reserved));
+    }
+
+    [Fact]
+    public async Task Run_GroupedByAnySubset_GroupsInThatOrder()
+    {
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Begin(2, OtherModel).Settle(Used(2));
+        gateway.Begin(4, Tool, "k2").Settle(Used(4));
+        gateway.Clock.Advance(TimeSpan.FromDays(1));
+        gateway.Begin(8).Settle(Used(8));
+
+        Assert.Equal(["k1=11", "k2=4"], await GroupAsync(UsageDimension.Key));
+        Assert.Equal(["=4", "alpha/large=9", "beta/small=2"], await GroupAsync(UsageDimension.Model));
+        Assert.Equal(["=11", "files/read=4"], await GroupAsync(UsageDimension.Tool));
+        Assert.Equal(["2026-11-22=7", "2026-11-23=8"], await GroupAsync(UsageDimension.Day));
+        Assert.Equal(["=4", "alpha=9", "beta=2"], await GroupAsync(UsageDimension.Provider));
+        Assert.Equal(["=4", "ann=11"], await GroupAsync(UsageDimension.User));
+        Assert.Equal(["=4", "red=11"], await GroupAsync(UsageDimension.Team));
+        Assert.Equal(["=15"], await GroupAsync(UsageDimension.Customer));
+        Assert.Equal(["2026-11-22,k1,alpha/large=1", "2026-11-22,k1,beta/small=2", "2026-11-22,k2,=4", "2026-11-23,k1,alpha/large=8"],
+            await GroupAsync(UsageDimension.Day, UsageDimension.Key, UsageDimension.Model));
+    }
+
+    [Fact]
+    public async Task Run_Filtered_CountsOnlyWhatMatches()
+    {
+        var start = gateway.Clock.GetUtcNow();
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Begin(2, OtherModel).Settle(Used(2));
+        gateway.Begin(4, Tool, "k2").Settle(Used(4));
+        gateway.Clock.Advance(TimeSpan.FromHours(1));
+        gateway.Begin(8).Settle(Used(8));
+
+        Assert.Equal(11, await CostAsync(new UsageRequest { Key = "k1" }));
+        Assert.Equal(9, await CostAsync(new UsageRequest { Model = "alpha/large" }));
+        Assert.Equal(4, await CostAsync(new UsageRequest { Tool = "files/read" }));
+        Assert.Equal(0, await CostAsync(new UsageRequest { Key = "k1", Tool = "files/read" }));
+        Assert.Equal(7, await CostAsync(new UsageRequest { To = start.AddHours(1) }));
+        Assert.Equal(8, await CostAsync(new UsageRequest { From = start.AddHours(1) }));
+        Assert.Equal(0, await CostAsync(new UsageRequest { Key = "k1' OR '1' = '1" }));
+    }
+
+    [Fact]
+    public async Task Run_MoreGroupsThanTheLimit_SaysThatItCut()
+    {
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Begin(1, Tool, "k2").Settle(Used(1));
+
+        var cut = await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Key], Limit = 1 });
+        var whole = await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Key], Limit = 2 });
+
+        Assert.Equal((1, true), (cut.Rows.Count, cut.Truncated));
+        Assert.Equal((2, false), (whole.Rows.Count, whole.Truncated));
+    }
+
+    [Fact]
+    public async Task Run_SumExceedsMoney_AnswersTheLargestAmount()
+    {
+        gateway.Begin(1).Settle(Used(long.MaxValue - 1));
+        gateway.Begin(1).Settle(Used(long.MaxValue - 1));
+
+        Assert.Equal(long.MaxValue, await CostAsync(new UsageRequest()));
+        Assert.Equal(Money.MaxValue, Assert.Single(gateway.History.Read(OwnerKind.Key, "k1", DateTimeOffset.UnixEpoch)).Cost);
+    }
+
+    [Fact]
+    public async Task Run_NonsenseAsked_Throws()
+    {
+        await Assert.ThrowsAsync<ArgumentException>(() => RunAsync(new UsageRequest { GroupBy = [UsageDimension.Key, UsageDimension.Key] }));
+        await Assert.ThrowsAsync<ArgumentException>(() => RunAsync(new UsageRequest { Limit = UsageQuery.MaxRows + 1 }));
+        await Assert.ThrowsAsync<ArgumentException>(() => RunAsync(new UsageRequest { From = DateTimeOffset.UnixEpoch, To = DateTimeOffset.UnixEpoch }));
+    }
+
+    private Task<UsageReport> RunAsync(UsageRequest request) => gateway.Usage.RunAsync(request, TestContext.Current.CancellationToken);
+
+    private async Task<long> CostAsync(UsageRequest request) => Assert.Single((await RunAsync(request)).Rows).Cost.Nano;
+
+    private async Task<IEnumerable<string>> GroupAsync(params UsageDimension[] groupBy) =>
+        (await RunAsync(new UsageRequest { GroupBy = groupBy })).Rows.Select(row => $"{string.Join(',', row.Group)}={row.Cost.Nano}");
+}
