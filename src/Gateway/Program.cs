@@ -1,3 +1,39 @@
-var builder = WebApplication.CreateSlimBuilder(args);
-var app = builder.Build();
-await app.RunAsync();
+using Gateway.Admin;
+using Gateway.Commands;
+using Gateway.Hosting;
+using Shared.Admission;
+using Shared.Configuration;
+using Shared.Http;
+using Shared.Storage;
+using Shared.Telemetry;
+
+namespace Gateway;
+
+/// <summary>The process: what it is made of, in the order in which a request meets it.</summary>
+internal static class Program
+{
+    public static Task<int> Main(string[] args) => CommandLine.RunAsync(args, Console.Out, Console.Error);
+
+    /// <summary>Puts the gateway together. Opens the data folder; listens and loads the configuration only when it is started.</summary>
+    /// <param name="options">What the command line said.</param>
+    /// <param name="adjust">Changes made last, by tests.</param>
+    internal static WebApplication Build(ServeOptions options, Action<WebApplicationBuilder>? adjust = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(options.ToHostOptions());
+        builder.AddGatewayLogging();
+        var listener = builder.AddListener(options);
+        builder.Services.AddStorage(new StorageOptions { Folder = options.DataFolder });
+        builder.Services.AddSnapshots(new SnapshotPaths(options.ConfigurationFile, options.ManifestFolder));
+        builder.Services.AddAdmission();
+        builder.Services.AddGatewayRequests();
+        builder.Services.AddGatewayTelemetry(builder.Configuration);
+        builder.Services.AddAdminApi();
+        adjust?.Invoke(builder);
+
+        var app = builder.Build();
+        app.UseGatewayRequests();
+        app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
+        app.MapAdminApi();
+        return app;
+    }
+}

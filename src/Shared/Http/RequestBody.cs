@@ -8,12 +8,17 @@ namespace Shared.Http;
 public sealed class BodyMemory(long capacity)
 {
     private long held;
+    private long capacity = capacity;
 
     /// <summary>Bytes held now.</summary>
     public long Held => Volatile.Read(ref held);
 
     /// <summary>The most bytes held at once.</summary>
-    public long Capacity { get; } = capacity;
+    public long Capacity
+    {
+        get => Volatile.Read(ref capacity);
+        internal set => Volatile.Write(ref capacity, value);
+    }
 
     /// <summary>Takes bytes from the budget. False, with nothing taken: there are not so many left.</summary>
     public bool TryTake(long bytes)

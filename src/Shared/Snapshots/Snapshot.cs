@@ -12,6 +12,18 @@ public sealed class Snapshot
 {
     private FrozenDictionary<Type, object> parts = FrozenDictionary<Type, object>.Empty;
 
+    /// <summary>A snapshot of nothing, for requests that arrive before the first one was published.</summary>
+    internal static Snapshot Empty { get; } = new()
+    {
+        Revision = "",
+        Keys = FrozenDictionary<string, VirtualKey>.Empty,
+        Providers = FrozenDictionary<string, Provider>.Empty,
+        Routes = FrozenDictionary<string, Route>.Empty,
+        Manifests = [],
+        Prices = PriceBook.Empty,
+        Settings = new GatewaySettings(),
+    };
+
     /// <summary>Hash of the content, 16 hex digits; the same content has the same revision on every machine.</summary>
     public required string Revision { get; init; }
 

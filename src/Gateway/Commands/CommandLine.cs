@@ -1,0 +1,62 @@
+using System.CommandLine;
+using Gateway.Hosting;
+
+namespace Gateway.Commands;
+
+/// <summary>The command line: serving is what it does when nothing else is asked for.</summary>
+internal static class CommandLine
+{
+    /// <summary>Parses and runs a command.</summary>
+    /// <returns>The exit code: 0 done, 1 failed, 2 the command line is wrong.</returns>
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, CancellationToken cancellationToken = default)
+    {
+        if (ServeArguments.TryParse(args, out var options))
+        {
+            return await Server.RunAsync(options, output, error, cancellationToken);
+        }
+        var result = Root(output, error).Parse(args);
+        if (result.Errors.Count > 0)
+        {
+            foreach (var mistake in result.Errors)
+            {
+                await error.WriteLineAsync($"gateway: {mistake.Message}");
+            }
+            await error.WriteLineAsync("gateway: see 'gateway --help'.");
+            return Server.WrongUsage;
+        }
+        // The host handles signals itself, and drains.
+        return await result.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellationToken);
+    }
+
+    private static RootCommand Root(TextWriter output, TextWriter error)
+    {
+        var data = new Option<string>(ServeArguments.Data) { Description = "Folder of the database; made where it does not exist.", HelpName = "dir", DefaultValueFactory = _ => ServeOptions.DefaultDataFolder };
+        var config = new Option<string?>(ServeArguments.Config) { Description = "Configuration file [default: ./gateway.yaml, if it exists].", HelpName = "file" };
+        var manifests = new Option<string?>(ServeArguments.Manifests) { Description = "Folder of tool manifests [default: ./tool-manifests, if it exists].", HelpName = "dir" };
+        var urls = new Option<string?>(ServeArguments.Urls) { Description = "Addresses to listen on, separated by semicolons [default: ASPNETCORE_URLS, or http://127.0.0.1:8080].", HelpName = "urls" };
+        var allowRemote = new Option<bool>(ServeArguments.AllowRemote) { Description = "Allow addresses that other machines reach; keys then cross the network unencrypted unless a TLS proxy stands in front." };
+        config.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), File.Exists, result.AddError, "configuration file"));
+        manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
+        var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
+        root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.SetAction((result, cancellationToken) => Server.RunAsync(
+            new ServeOptions
+            {
+                DataFolder = result.GetValue(data)!,
+                ConfigurationFile = result.GetValue(config) ?? ServeOptions.DefaultConfigurationFile,
+                ManifestFolder = result.GetValue(manifests) ?? ServeOptions.DefaultManifestFolder,
+                Urls = result.GetValue(urls),
+                AllowRemote = result.GetValue(allowRemote),
+            },
+            output, error, cancellationToken));
+        return root;
+    }
+
+    private static void MustExist(string? path, Func<string, bool> exists, Action<string> refuse, string what)
+    {
+        if (path is not null && !exists(path))
+        {
+            refuse($"There is no {what} '{path}'.");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+namespace LlmProxy.ChatCompletions;
+
+/// <summary>A run of bytes in a request body. Length 0: the thing is not there.</summary>
+internal readonly record struct JsonSlice(int Offset, int Length)
+{
+    public bool Exists => Length > 0;
+
+    public int End => Offset + Length;
+}
+
+/// <summary>An output limit as the client wrote it.</summary>
+/// <param name="Name">The member's name, quotes included.</param>
+/// <param name="Value">The member's value.</param>
+/// <param name="Tokens">The limit; null where the value is <c>null</c> or the member is absent.</param>
+internal readonly record struct OutputLimitField(JsonSlice Name, JsonSlice Value, long? Tokens);
+
+/// <summary>
+/// What routes and bills a chat completion, and where it stands in the body. Everything else in the body is nobody's business here and goes on as it is.
+/// </summary>
+internal struct RoutedFields
+{
+    /// <summary>The value of <c>model</c>, quotes included.</summary>
+    public JsonSlice Model;
+
+    public bool Stream;
+
+    /// <summary>The value of <c>stream_options</c>.</summary>
+    public JsonSlice StreamOptions;
+
+    /// <summary>Whether <see cref="StreamOptions"/> is <c>null</c>.</summary>
+    public bool StreamOptionsIsNull;
+
+    /// <summary>Whether <see cref="StreamOptions"/> is <c>{}</c>.</summary>
+    public bool StreamOptionsIsEmpty;
+
+    /// <summary>The value of <c>stream_options.include_usage</c>.</summary>
+    public JsonSlice IncludeUsage;
+
+    /// <summary>Whether the client asked for the usage chunk.</summary>
+    public bool WantsUsage;
+
+    public OutputLimitField MaxTokens;
+
+    public OutputLimitField MaxCompletionTokens;
+
+    /// <summary>How many choices are asked for, at least 1.</summary>
+    public int Choices;
+
+    /// <summary>The service tier asked for; null: the provider's usual one.</summary>
+    public string? ServiceTier;
+
+    /// <summary>Bytes of <c>prediction</c>: rejected parts of it are billed as output.</summary>
+    public int PredictionBytes;
+
+    /// <summary>Whether audio is asked for in the output (<c>modalities</c>).</summary>
+    public bool AudioOutput;
+
+    public int ImageParts;
+
+    public int FileParts;
+
+    public int AudioParts;
+
+    /// <summary>The first member that makes the price boundless whatever the model costs; null: there is none.</summary>
+    public string? UnboundedMember;
+
+    /// <summary>The larger of the two output limits; null: there is none.</summary>
+    public readonly long? OutputLimit => (MaxTokens.Tokens, MaxCompletionTokens.Tokens) switch
+    {
+        ({ } left, { } right) => Math.Max(left, right),
+        var (left, right) => left ?? right,
+    };
+}

@@ -1,0 +1,37 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Shared.Http;
+
+namespace LlmProxy.Errors;
+
+/// <summary>What can be wrong with a request to a model, in words for its sender.</summary>
+internal static class OpenAiErrors
+{
+    public static GatewayError NotAnObject { get; } = new(StatusCodes.Status400BadRequest, "invalid_json", "The request body must be one JSON object.");
+
+    public static GatewayError MalformedJson(JsonException exception) =>
+        new(StatusCodes.Status400BadRequest, "invalid_json", $"The request body is not valid JSON: see line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
+
+    public static GatewayError Duplicated(string member) =>
+        new(StatusCodes.Status400BadRequest, "duplicate_member", $"'{member}' is given more than once. Send it once.") { Field = member };
+
+    public static GatewayError Invalid(string member, string expected) =>
+        new(StatusCodes.Status400BadRequest, "invalid_type", $"'{member}' must be {expected}.") { Field = member };
+
+    public static GatewayError Missing(string member) =>
+        new(StatusCodes.Status400BadRequest, "missing_required_parameter", $"'{member}' is missing.") { Field = member };
+
+    /// <summary>A model that does not exist, or that the key may not use: the two look alike.</summary>
+    public static GatewayError ModelNotFound(string name) =>
+        new(StatusCodes.Status404NotFound, "model_not_found", $"The model '{name}' does not exist, or this key may not use it. GET /v1/models lists those that it may use.") { Field = "model" };
+
+    public static GatewayError UpstreamFailed { get; } =
+        new(StatusCodes.Status502BadGateway, "upstream_error", "The model's provider could not be reached, or its answer made no sense.") { Retryable = true };
+
+    public static GatewayError UpstreamTimeout { get; } =
+        new(StatusCodes.Status504GatewayTimeout, "upstream_timeout", "The model's provider did not answer in time.") { Retryable = true };
+
+    /// <summary>All targets are left alone for a while after failures.</summary>
+    public static GatewayError CoolingDown(TimeSpan retryAfter) =>
+        new(StatusCodes.Status503ServiceUnavailable, "upstream_unavailable", "The model's provider has failed repeatedly and is left alone for a moment.") { RetryAfter = retryAfter, Retryable = true };
+}

@@ -1,0 +1,211 @@
+using System.Text.Json;
+using LlmProxy.ChatCompletions;
+using LlmProxy.Usage;
+using Shared.Pricing;
+
+namespace LlmProxy.Relay;
+
+/// <summary>What an event of a stream is to the relay.</summary>
+internal enum ChunkKind
+{
+    /// <summary>Nothing that a user would see: a role, empty deltas, a comment.</summary>
+    Lifecycle,
+
+    /// <summary>Some of the answer, or its end.</summary>
+    Content,
+
+    /// <summary>The chunk without choices that carries the usage.</summary>
+    UsageOnly,
+
+    /// <summary>The upstream says that it failed.</summary>
+    Error,
+
+    /// <summary>The last event of a complete stream.</summary>
+    Done,
+
+    /// <summary>Not JSON at all.</summary>
+    Garbage,
+}
+
+/// <summary>What has been seen of a chat completion stream so far.</summary>
+internal struct ChunkReader(string expectedModel)
+{
+    public bool ContentBegun { get; private set; }
+
+    /// <summary>Whether some choice said why it ended.</summary>
+    public bool Finished { get; private set; }
+
+    public TokenUsage? Usage { get; private set; }
+
+    public string? ServiceTier { get; private set; }
+
+    /// <summary>The model's name where it differs from the expected one.</summary>
+    public string? Model { get; private set; }
+
+    /// <summary>Takes note of one event's data.</summary>
+    public ChunkKind Read(ReadOnlySpan<byte> data, bool isNamedError)
+    {
+        if (data.SequenceEqual("[DONE]"u8))
+        {
+            return ChunkKind.Done;
+        }
+        if (isNamedError)
+        {
+            return ChunkKind.Error;
+        }
+        if (data.IsEmpty)
+        {
+            return ChunkKind.Lifecycle;
+        }
+        // After the first content only few chunks say anything new. A member's name cannot be hidden inside a string: quotes are escaped there.
+        if (ContentBegun && !HasValue(data, "\"finish_reason\""u8) && !HasValue(data, "\"usage\""u8) && !HasValue(data, "\"error\""u8))
+        {
+            return ChunkKind.Content;
+        }
+        try
+        {
+            var kind = Parse(data);
+            ContentBegun |= kind == ChunkKind.Content;
+            return kind;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return ChunkKind.Garbage;
+        }
+    }
+
+    /// <summary>Whether a member of this name stands in the text with a value other than null. May err towards yes, as the parser decides then.</summary>
+    private static bool HasValue(ReadOnlySpan<byte> data, ReadOnlySpan<byte> quotedName)
+    {
+        while (true)
+        {
+            var found = data.IndexOf(quotedName);
+            if (found < 0)
+            {
+                return false;
+            }
+            data = data[(found + quotedName.Length)..];
+            var value = data.TrimStart(" \t\r\n"u8);
+            if (value.IsEmpty || value[0] != (byte)':')
+            {
+                continue;
+            }
+            value = value[1..].TrimStart(" \t\r\n"u8);
+            if (!value.StartsWith("null"u8))
+            {
+                return true;
+            }
+        }
+    }
+
+    private ChunkKind Parse(ReadOnlySpan<byte> data)
+    {
+        var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 256 });
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return ChunkKind.Garbage;
+        }
+        var (content, hasChoices, choices, error, usageHere) = (false, false, 0, false, false);
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (MemberNames.Is(ref reader, "choices"u8))
+            {
+                reader.Read();
+                hasChoices = true;
+                content |= ReadChoices(ref reader, ref choices);
+            }
+            else if (MemberNames.Is(ref reader, "usage"u8))
+            {
+                reader.Read();
+                if (UsageReader.TryRead(ref reader, out var usage))
+                {
+                    Usage = usage;
+                    usageHere = true;
+                }
+            }
+            else if (MemberNames.Is(ref reader, "service_tier"u8))
+            {
+                reader.Read();
+                ServiceTier = CompletionReader.TextOf(ref reader, ServiceTier);
+            }
+            else if (MemberNames.Is(ref reader, "model"u8))
+            {
+                reader.Read();
+                Model = CompletionReader.ModelOf(ref reader, expectedModel);
+            }
+            else
+            {
+                var isError = MemberNames.Is(ref reader, "error"u8);
+                reader.Read();
+                error |= isError && reader.TokenType != JsonTokenType.Null;
+                reader.Skip();
+            }
+        }
+        reader.Read(); // throws where more follows
+        return error ? ChunkKind.Error
+            : content ? ChunkKind.Content
+            : usageHere && hasChoices && choices == 0 ? ChunkKind.UsageOnly
+            : ChunkKind.Lifecycle;
+    }
+
+    /// <returns>Whether some choice has content or has ended.</returns>
+    private bool ReadChoices(ref Utf8JsonReader reader, ref int choices)
+    {
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            reader.Skip();
+            return false;
+        }
+        var content = false;
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            choices++;
+            if (reader.TokenType != JsonTokenType.StartObject)
+            {
+                reader.Skip();
+                continue;
+            }
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var isDelta = MemberNames.Is(ref reader, "delta"u8);
+                var isFinish = MemberNames.Is(ref reader, "finish_reason"u8);
+                reader.Read();
+                if (isDelta && reader.TokenType == JsonTokenType.StartObject)
+                {
+                    content |= ReadDelta(ref reader);
+                    continue;
+                }
+                if (isFinish && reader.TokenType == JsonTokenType.String)
+                {
+                    Finished = true;
+                    content = true;
+                }
+                reader.Skip();
+            }
+        }
+        return content;
+    }
+
+    /// <summary>Whether a delta holds more than a role and empty values. Members that nobody here knows count, too: they may be what the user waits for.</summary>
+    private static bool ReadDelta(ref Utf8JsonReader reader)
+    {
+        var content = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isRole = MemberNames.Is(ref reader, "role"u8);
+            reader.Read();
+            content |= !isRole && reader.TokenType switch
+            {
+                JsonTokenType.Null => false,
+                JsonTokenType.String => !reader.ValueSpan.IsEmpty,
+                JsonTokenType.StartArray or JsonTokenType.StartObject => !IsEmpty(reader),
+                _ => true,
+            };
+            reader.Skip();
+        }
+        return content;
+    }
+
+    private static bool IsEmpty(Utf8JsonReader container) =>
+        container.Read() && container.TokenType is JsonTokenType.EndArray or JsonTokenType.EndObject;
+}

@@ -1,0 +1,103 @@
+using System.Globalization;
+using System.Net.Http.Headers;
+using LlmProxy.ChatCompletions;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+using Shared.Admission;
+
+namespace LlmProxy.Relay;
+
+/// <summary>The headers of an answer: a closed list of the upstream's, and the gateway's own.</summary>
+internal static class ResponseHeaders
+{
+    private static readonly string[] Kept = ["retry-after", "retry-after-ms", "x-should-retry"];
+    private static readonly StringValues[] SmallNumbers = [.. Enumerable.Range(0, 32).Select(number => new StringValues(number.ToString(CultureInfo.InvariantCulture)))];
+
+    /// <summary>The name under which an upstream's header is passed on, or null: it is not.</summary>
+    /// <param name="name">The upstream's name.</param>
+    /// <param name="limitsAreOurs">Whether the rate limits shown are the gateway's; the provider's would contradict them.</param>
+    public static string? NameFor(string name, bool limitsAreOurs)
+    {
+        if (name.StartsWith("openai-", StringComparison.OrdinalIgnoreCase))
+        {
+            // The account behind the gateway is nobody's business.
+            return name.Equals("openai-organization", StringComparison.OrdinalIgnoreCase) || name.Equals("openai-project", StringComparison.OrdinalIgnoreCase) ? null : name;
+        }
+        if (name.StartsWith("x-ratelimit-", StringComparison.OrdinalIgnoreCase))
+        {
+            return limitsAreOurs ? null : name;
+        }
+        if (name.Equals("x-request-id", StringComparison.OrdinalIgnoreCase))
+        {
+            return "x-upstream-request-id";
+        }
+        foreach (var kept in Kept)
+        {
+            if (name.Equals(kept, StringComparison.OrdinalIgnoreCase))
+            {
+                return kept;
+            }
+        }
+        return null;
+    }
+
+    /// <summary>Passes the upstream's headers on.</summary>
+    public static void Relay(ChatCall call, HttpResponseHeaders upstream)
+    {
+        var limitsAreOurs = call.Lease.RequestRate is not null || call.Lease.TokenRate is not null;
+        var headers = call.Context.Response.Headers;
+        foreach (var header in upstream.NonValidated)
+        {
+            if (NameFor(header.Key, limitsAreOurs) is { } name)
+            {
+                headers[name] = header.Value.ToString();
+            }
+        }
+    }
+
+    /// <summary>Names what served the request.</summary>
+    public static void Describe(ChatCall call, UpstreamAnswer answer)
+    {
+        var headers = call.Context.Response.Headers;
+        headers["x-gateway-provider"] = answer.Target.ProviderHeader;
+        headers["x-gateway-model"] = answer.Target.ModelHeader;
+        if (answer.OutputLimit is { } limit)
+        {
+            headers["x-gateway-output-limit"] = limit.ToString(CultureInfo.InvariantCulture);
+        }
+    }
+
+    /// <summary>How often upstreams were asked, and where the caller's rate limits stand.</summary>
+    public static void Describe(ChatCall call)
+    {
+        var headers = call.Context.Response.Headers;
+        headers["x-gateway-attempts"] = call.Attempts < SmallNumbers.Length ? SmallNumbers[call.Attempts] : call.Attempts.ToString(CultureInfo.InvariantCulture);
+        if (call.Lease.RequestRate is { } requests)
+        {
+            Add(headers, requests, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+        }
+        if (call.Lease.TokenRate is { } tokens)
+        {
+            Add(headers, tokens, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+        }
+    }
+
+    /// <summary>A duration as OpenAI's headers have it: <c>2ms</c>, <c>1.5s</c>, <c>1m30s</c>, <c>2h0m0s</c>.</summary>
+    public static string Duration(TimeSpan span)
+    {
+        if (span < TimeSpan.FromSeconds(1))
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"{Math.Max(0, (long)Math.Ceiling(span.TotalMilliseconds))}ms");
+        }
+        var seconds = Math.Ceiling(span.TotalMilliseconds) / 1000;
+        var (hours, minutes) = ((long)(seconds / 3600), (long)(seconds % 3600 / 60));
+        return string.Create(CultureInfo.InvariantCulture, $"{(hours > 0 ? $"{hours}h" : "")}{(hours > 0 || minutes > 0 ? $"{minutes}m" : "")}{seconds % 60:0.###}s");
+    }
+
+    private static void Add(IHeaderDictionary headers, in RateStatus status, string limit, string remaining, string reset)
+    {
+        headers[limit] = status.Limit.ToString(CultureInfo.InvariantCulture);
+        headers[remaining] = status.Remaining.ToString(CultureInfo.InvariantCulture);
+        headers[reset] = Duration(status.Reset);
+    }
+}

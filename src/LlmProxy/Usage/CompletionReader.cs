@@ -1,0 +1,97 @@
+using System.Text.Json;
+using LlmProxy.ChatCompletions;
+using Shared.Pricing;
+
+namespace LlmProxy.Usage;
+
+/// <summary>What the gateway notes of a complete answer.</summary>
+internal struct CompletionFacts
+{
+    /// <summary>What was used; null: not said.</summary>
+    public TokenUsage? Usage;
+
+    /// <summary>The service tier that it was served with.</summary>
+    public string? ServiceTier;
+
+    /// <summary>Whether the model's name differs from the expected one; then <see cref="Model"/> holds it.</summary>
+    public string? Model;
+
+    /// <summary>Whether it is an error, although the status says otherwise.</summary>
+    public bool IsError;
+}
+
+/// <summary>Checks that a body is one complete JSON object and notes its usage.</summary>
+internal static class CompletionReader
+{
+    /// <summary>False: the body is garbage, or only half there.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> body, string expectedModel, out CompletionFacts facts)
+    {
+        facts = default;
+        try
+        {
+            var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            {
+                return false;
+            }
+            var (hasError, hasChoices) = (false, false);
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                if (MemberNames.Is(ref reader, "usage"u8))
+                {
+                    reader.Read();
+                    facts.Usage = UsageReader.TryRead(ref reader, out var usage) ? usage : facts.Usage;
+                }
+                else if (MemberNames.Is(ref reader, "service_tier"u8))
+                {
+                    reader.Read();
+                    facts.ServiceTier = TextOf(ref reader, facts.ServiceTier);
+                }
+                else if (MemberNames.Is(ref reader, "model"u8))
+                {
+                    reader.Read();
+                    facts.Model = ModelOf(ref reader, expectedModel);
+                }
+                else
+                {
+                    var (isError, isChoices) = (MemberNames.Is(ref reader, "error"u8), MemberNames.Is(ref reader, "choices"u8));
+                    reader.Read();
+                    hasError |= isError && reader.TokenType != JsonTokenType.Null;
+                    hasChoices |= isChoices;
+                    reader.Skip();
+                }
+            }
+            facts.IsError = hasError && !hasChoices;
+            return !reader.Read();
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+        catch (InvalidOperationException)
+        {
+            // A member name that is not text: escapes that make no character.
+            return false;
+        }
+    }
+
+    internal static string? ModelOf(ref Utf8JsonReader reader, string expectedModel)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return reader.ValueTextEquals(expectedModel) ? null : reader.GetString();
+        }
+        reader.Skip();
+        return null;
+    }
+
+    internal static string? TextOf(ref Utf8JsonReader reader, string? otherwise)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return reader.ValueTextEquals("default"u8) ? "default" : reader.GetString();
+        }
+        reader.Skip();
+        return otherwise;
+    }
+}

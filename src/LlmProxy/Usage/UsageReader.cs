@@ -1,0 +1,132 @@
+using System.Text.Json;
+using LlmProxy.ChatCompletions;
+using Shared.Pricing;
+
+namespace LlmProxy.Usage;
+
+/// <summary>Reads OpenAI's <c>usage</c> object, whose parts overlap, into <see cref="TokenUsage"/>, where each part counts once.</summary>
+internal static class UsageReader
+{
+    /// <summary>Figures beyond this are nonsense; they are cut, so that no sum of them overflows.</summary>
+    private const long MaxTokens = 1_000_000_000_000;
+
+    /// <summary>Reads the object that the reader stands on. False, with the value skipped: it is no object, or holds no token counts.</summary>
+    public static bool TryRead(ref Utf8JsonReader reader, out TokenUsage usage)
+    {
+        usage = default;
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return false;
+        }
+        var figures = new Figures();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (MemberNames.Is(ref reader, "prompt_tokens"u8))
+            {
+                figures.HasCounts |= TryCount(ref reader, ref figures.Prompt);
+            }
+            else if (MemberNames.Is(ref reader, "completion_tokens"u8))
+            {
+                figures.HasCounts |= TryCount(ref reader, ref figures.Completion);
+            }
+            else if (MemberNames.Is(ref reader, "total_tokens"u8))
+            {
+                TryCount(ref reader, ref figures.Total);
+            }
+            else if (MemberNames.Is(ref reader, "prompt_tokens_details"u8))
+            {
+                ReadDetails(ref reader, ref figures.Cached, ref figures.CacheWrite, ref figures.AudioInput);
+            }
+            else if (MemberNames.Is(ref reader, "completion_tokens_details"u8))
+            {
+                long unused = 0;
+                ReadDetails(ref reader, ref figures.Reasoning, ref unused, ref figures.AudioOutput);
+            }
+            else
+            {
+                reader.Read();
+                reader.Skip();
+            }
+        }
+        usage = figures.Disjoint();
+        return figures.HasCounts;
+    }
+
+    private static void ReadDetails(ref Utf8JsonReader reader, ref long first, ref long second, ref long audio)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return;
+        }
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (MemberNames.Is(ref reader, "cached_tokens"u8) || MemberNames.Is(ref reader, "reasoning_tokens"u8))
+            {
+                TryCount(ref reader, ref first);
+            }
+            else if (MemberNames.Is(ref reader, "cache_write_tokens"u8))
+            {
+                TryCount(ref reader, ref second);
+            }
+            else if (MemberNames.Is(ref reader, "audio_tokens"u8))
+            {
+                TryCount(ref reader, ref audio);
+            }
+            else
+            {
+                reader.Read();
+                reader.Skip();
+            }
+        }
+    }
+
+    private static bool TryCount(ref Utf8JsonReader reader, ref long count)
+    {
+        reader.Read();
+        if (reader.TokenType == JsonTokenType.Number)
+        {
+            if (reader.TryGetInt64(out var whole))
+            {
+                count = Math.Clamp(whole, 0, MaxTokens);
+                return true;
+            }
+            if (reader.TryGetDouble(out var number) && number >= 0)
+            {
+                count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
+                return true;
+            }
+        }
+        reader.Skip();
+        return false;
+    }
+
+    private struct Figures
+    {
+        public bool HasCounts;
+        public long Prompt, Completion, Total, Cached, CacheWrite, AudioInput, Reasoning, AudioOutput;
+
+        public readonly TokenUsage Disjoint()
+        {
+            // Some providers leave reasoning out of completion_tokens, and only the total shows it.
+            var beyond = Math.Max(0, Total - Prompt - Completion);
+            var within = beyond > 0 ? 0 : Math.Min(Reasoning, Completion);
+            var audioInput = Math.Min(AudioInput, Prompt);
+            var cached = Math.Min(Cached, Prompt - audioInput);
+            var written = Math.Min(CacheWrite, Prompt - audioInput - cached);
+            var audioOutput = Math.Min(AudioOutput, Completion - within);
+            return new TokenUsage
+            {
+                Input = Prompt - audioInput - cached - written,
+                CacheRead = cached,
+                CacheWrite = written,
+                AudioInput = audioInput,
+                Output = Completion - within - audioOutput,
+                Reasoning = within + beyond,
+                AudioOutput = audioOutput,
+            };
+        }
+    }
+}

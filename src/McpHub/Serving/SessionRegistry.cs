@@ -1,0 +1,61 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using McpHub.Catalog;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using ModelContextProtocol.Server;
+using Shared.Http;
+
+namespace McpHub.Serving;
+
+/// <summary>All sessions of clients that shook hands, from the SDK's creation of them to their end.</summary>
+internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServiceProvider services)
+{
+    private readonly ConcurrentDictionary<string, ClientSession> sessions = new(StringComparer.Ordinal);
+    private volatile RequestDelegate? deleteEndpoint;
+
+    /// <summary>The sessions now.</summary>
+    public IEnumerable<ClientSession> All => sessions.Values;
+
+    /// <summary>Sets the SDK's endpoint that ends a session.</summary>
+    public void UseDeleteEndpoint(RequestDelegate endpoint) => deleteEndpoint = endpoint;
+
+    /// <summary>The live session of an id.</summary>
+    public bool TryFind(string id, [NotNullWhen(true)] out ClientSession? session) => sessions.TryGetValue(id, out session);
+
+    /// <summary>Runs a server for as long as its session, or its one stateless request, lasts; the SDK calls this for each that it creates.</summary>
+    public async Task RunAsync(HttpContext context, McpServer server, CancellationToken cancellationToken)
+    {
+        if (server.SessionId is not { Length: > 0 } id)
+        {
+            await server.RunAsync(cancellationToken);
+            return;
+        }
+        var request = GatewayRequest.Of(context);
+        var key = request.Key ?? throw new InvalidOperationException("An MCP session was opened without a virtual key.");
+        var session = new ClientSession(id, key.Id, context.User, server, views.ViewOf(request.Snapshot, key).Fingerprint, time.GetTimestamp());
+        sessions[id] = session;
+        try
+        {
+            await using var ending = cancellationToken.UnsafeRegister(static state => ((ClientSession)state!).End(), session);
+            await server.RunAsync(cancellationToken);
+        }
+        finally
+        {
+            sessions.TryRemove(id, out _);
+            session.End();
+        }
+    }
+
+    /// <summary>Ends a session the way its own client would: streams close, calls are cancelled, its id is unknown from then on.</summary>
+    public async Task CloseAsync(ClientSession session)
+    {
+        // The SDK has no other door to a session from outside than the endpoint that its client uses.
+        var endpoint = deleteEndpoint ?? throw new InvalidOperationException("app.MapMcpHub() has not run.");
+        await using var scope = services.GetRequiredService<IServiceScopeFactory>().CreateAsyncScope();
+        var context = new DefaultHttpContext { RequestServices = scope.ServiceProvider, User = session.Principal };
+        context.Request.Method = HttpMethods.Delete;
+        context.Request.Headers[ProtocolEras.SessionHeader] = session.Id;
+        await endpoint(context);
+    }
+}

@@ -1,0 +1,89 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+
+namespace Shared.Configuration;
+
+/// <summary>
+/// Resolves <c>${env:NAME}</c> and <c>${file:/path}</c> wherever they stand in a text; <c>$${</c> stands for a literal <c>${</c>. A message names the
+/// variable or the file, never a value.
+/// </summary>
+internal sealed class SecretReferences(Func<string, string?> environment, Func<string, string?> readFile)
+{
+    private const string Opening = "${";
+
+    /// <summary>For documents in which nothing may refer to the process's own secrets, such as request bodies.</summary>
+    public static SecretReferences None { get; } = new(_ => null, _ => null) { Allowed = false };
+
+    /// <summary>Whether references may be used at all.</summary>
+    public bool Allowed { get; private init; } = true;
+
+    /// <summary>Whether a reference that cannot be resolved counts as empty, as in the manifest of a server that is switched off.</summary>
+    public bool Lenient { get; init; }
+
+    /// <summary>The same references, but lenient.</summary>
+    public SecretReferences AsLenient() => new(environment, readFile) { Lenient = true };
+
+    /// <summary>Whether a text holds a reference.</summary>
+    public static bool Occur(string text) => text.Contains("${env:", StringComparison.Ordinal) || text.Contains("${file:", StringComparison.Ordinal);
+
+    /// <summary>Replaces all references.</summary>
+    public bool TryResolve(string text, [NotNullWhen(true)] out Secret? secret, [NotNullWhen(false)] out string? error)
+    {
+        secret = null;
+        error = null;
+        var result = new StringBuilder(text.Length);
+        var rest = text.AsSpan();
+        for (var at = rest.IndexOf(Opening); at >= 0; at = rest.IndexOf(Opening))
+        {
+            if (at > 0 && rest[at - 1] == '$')
+            {
+                result.Append(rest[..(at - 1)]).Append(Opening);
+                rest = rest[(at + Opening.Length)..];
+                continue;
+            }
+            var end = rest[at..].IndexOf('}');
+            if (end < 0)
+            {
+                error = "a reference begins with '${' and is not closed with '}'; a literal '${' is written '$${'";
+                return false;
+            }
+            if (!TryRead(rest.Slice(at + Opening.Length, end - Opening.Length).ToString(), out var value, out error))
+            {
+                return false;
+            }
+            result.Append(rest[..at]).Append(value);
+            rest = rest[(at + end + 1)..];
+        }
+        secret = new Secret(result.Append(rest).ToString());
+        return true;
+    }
+
+    private bool TryRead(string reference, [NotNullWhen(true)] out string? value, [NotNullWhen(false)] out string? error)
+    {
+        value = null;
+        error = null;
+        var colon = reference.IndexOf(':', StringComparison.Ordinal);
+        var (scheme, name) = colon < 0 ? ("", "") : (reference[..colon], reference[(colon + 1)..]);
+        if (scheme is not ("env" or "file") || name.Length == 0)
+        {
+            error = "a reference is either ${env:NAME} or ${file:/path}; a literal '${' is written '$${'";
+        }
+        else if (!Allowed)
+        {
+            error = "references to variables and files are not allowed here";
+        }
+        else
+        {
+            value = scheme == "env" ? environment(name) : readFile(name)?.TrimEnd('\r', '\n');
+            if (string.IsNullOrEmpty(value) && Lenient)
+            {
+                value = "";
+            }
+            else if (string.IsNullOrEmpty(value))
+            {
+                error = scheme == "env" ? $"the environment variable {name} is not set" : $"the file {name} cannot be read or is empty";
+            }
+        }
+        return error is null && value is not null;
+    }
+}

@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using Shared.Configuration;
+
+namespace Shared.Snapshots;
+
+/// <summary>Compiles providers: the built-in one, those that a file declares, and those that the environment has keys for.</summary>
+internal sealed class ProviderCompiler(Func<string, string?> environment, ICollection<ConfigError> errors)
+{
+    private const string OpenAiChat = "openai-chat";
+    private const string SimulatorDialect = "simulator";
+    private static readonly string[] Dialects = [OpenAiChat, SimulatorDialect];
+    private static readonly string[] OutputLimitMembers = ["max_completion_tokens", "max_tokens"];
+
+    /// <summary>What the environment declares, by id.</summary>
+    public IReadOnlyDictionary<string, ProviderDeclaration> Detected { get; } = KnownProviders.Detect(environment, errors);
+
+    /// <summary>All providers by id; a file's declaration replaces a detected one.</summary>
+    public Dictionary<string, Provider> Compile(IReadOnlyDictionary<string, ProviderDeclaration> declared, string origin)
+    {
+        Dictionary<string, Provider> providers = new()
+        {
+            [KnownProviders.SimulatorId] = new Provider
+            {
+                Id = KnownProviders.SimulatorId,
+                Dialect = SimulatorDialect,
+                Models = ["echo", "tools"],
+                Origin = "built-in",
+            },
+        };
+        foreach (var (id, declaration) in Detected)
+        {
+            providers[id] = Compile(id, declaration, KnownProviders.Find(id), "environment");
+        }
+        foreach (var (id, declaration) in declared)
+        {
+            if (id == KnownProviders.SimulatorId)
+            {
+                errors.Add(declaration.Error("", "this provider is built in; choose another id"));
+            }
+            else if (Names.Check(id, declaration, errors))
+            {
+                providers[id] = Declared(id, declaration, origin);
+            }
+        }
+        return providers;
+    }
+
+    private Provider Declared(string id, ProviderDeclaration declaration, string origin)
+    {
+        var known = KnownProviders.Find(id);
+        if (!Dialects.Contains(declaration.Dialect))
+        {
+            errors.Add(declaration.Error("dialect", $"unknown dialect '{declaration.Dialect}'; {Nearest.Hint(declaration.Dialect, Dialects)}"));
+        }
+        if (declaration.OutputLimitMember is { } member && !OutputLimitMembers.Contains(member))
+        {
+            errors.Add(declaration.Error("outputLimitMember", $"expected one of {string.Join(", ", OutputLimitMembers)}, found '{member}'"));
+        }
+        if (declaration.BaseUrl is null && known is null && declaration.Dialect != SimulatorDialect)
+        {
+            var hint = Nearest.Find(id, KnownProviders.All.Select(provider => provider.Id)) is { } nearest ? $"; did you mean '{nearest}'?" : "";
+            errors.Add(declaration.Error("baseUrl", $"is required, since '{id}' is none of the providers whose address is known{hint}"));
+        }
+        // The usual variables serve a declaration that keeps to the usual address; a key is never sent to an address that it was not made for.
+        var usual = declaration.BaseUrl is null ? Detected.GetValueOrDefault(id) : null;
+        return Compile(id, declaration with { ApiKey = declaration.ApiKey ?? usual?.ApiKey, BaseUrl = declaration.BaseUrl ?? usual?.BaseUrl }, known, origin);
+    }
+
+    private static Provider Compile(string id, ProviderDeclaration declaration, KnownProvider? known, string origin)
+    {
+        var address = declaration.BaseUrl ?? (known is null ? null : new Uri(known.BaseUrl));
+        return new Provider
+        {
+            Id = id,
+            Dialect = declaration.Dialect,
+            BaseAddress = address,
+            ApiKey = declaration.ApiKey?.Reveal(),
+            Headers = declaration.Headers.ToImmutableDictionary(header => header.Key, header => header.Value.Reveal(), StringComparer.OrdinalIgnoreCase),
+            Models = declaration.Models.Count > 0 ? [.. declaration.Models] : [.. known?.Models ?? []],
+            OutputLimitMember = declaration.OutputLimitMember ?? known?.OutputLimitMember ?? "max_tokens",
+            StreamUsage = declaration.StreamUsage ?? known?.StreamUsage ?? true,
+            HeaderTimeout = declaration.HeaderTimeout,
+            StallTimeout = declaration.StallTimeout,
+            MaxRetries = declaration.MaxRetries,
+            Origin = origin,
+        };
+    }
+}

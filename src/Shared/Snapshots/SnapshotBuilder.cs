@@ -1,0 +1,65 @@
+using System.Collections.Frozen;
+using Shared.Configuration;
+using Shared.Pricing;
+
+namespace Shared.Snapshots;
+
+/// <summary>Compiles what was read into a snapshot, checking each part against the others.</summary>
+internal static class SnapshotBuilder
+{
+    /// <summary>The snapshot and its canonical text. Usable only when there are no errors.</summary>
+    public static (Snapshot Snapshot, string Text) Build(ConfigurationSources sources, Func<string, string?> environment, ICollection<ConfigError> errors)
+    {
+        var gateway = sources.Gateway;
+        var providerCompiler = new ProviderCompiler(environment, errors);
+        var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
+        var manifests = new ManifestCompiler(environment, errors).Compile(sources.Manifests);
+        var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
+        var snapshot = new Snapshot
+        {
+            Revision = CanonicalText.RevisionOf(text),
+            Keys = new OwnerCompiler(gateway, sources.GatewayFile, errors).Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Providers = providers.ToFrozenDictionary(),
+            Routes = new RouteCompiler(providers, errors).Compile(gateway.Routes).ToFrozenDictionary(),
+            Manifests = manifests,
+            Prices = PricesOf(sources, providers, errors),
+            Settings = new GatewaySettings
+            {
+                MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
+                BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
+                MaxToolNameLength = gateway.Limits.MaxToolNameLength,
+                UnknownUsage = gateway.Ledger.UnknownUsage,
+            },
+        };
+        if (gateway.Limits.BodyMemory.CompareTo(gateway.Limits.MaxBodyBytes) < 0)
+        {
+            errors.Add(gateway.Limits.Error("bodyMemory", $"{gateway.Limits.BodyMemory} is less than maxBodyBytes, {gateway.Limits.MaxBodyBytes}: the largest body could never be held"));
+        }
+        return (snapshot, text);
+    }
+
+    private static PriceBook PricesOf(ConfigurationSources sources, Dictionary<string, Provider> providers, ICollection<ConfigError> errors)
+    {
+        var pricing = sources.Gateway.Pricing;
+        foreach (var price in sources.PriceOverlay.Concat(sources.Gateway.Prices))
+        {
+            if (price.Provider.Length > 0 && !providers.ContainsKey(price.Provider) && KnownProviders.Find(price.Provider) is null)
+            {
+                string[] known = [.. providers.Keys.Union(KnownProviders.All.Select(provider => provider.Id))];
+                errors.Add(price.Error("provider", $"there is no provider '{price.Provider}'; {Nearest.Hint(price.Provider, known)}"));
+            }
+        }
+        if (pricing.Unknown == UnknownPrice.Default && pricing.Default is null)
+        {
+            errors.Add(pricing.Error("default", "is required where 'unknown' is 'default'"));
+        }
+        if (pricing.Unknown != UnknownPrice.Default && pricing.Default is not null)
+        {
+            errors.Add(pricing.Error("default", "has a meaning only where 'unknown' is 'default'"));
+        }
+        return new PriceBook(
+            [.. PriceFile.Catalog, .. PriceFile.Compile(sources.PriceOverlay, errors), .. PriceFile.Compile(sources.Gateway.Prices, errors)],
+            pricing.Default is null && pricing.Unknown == UnknownPrice.Default ? UnknownPricePolicy.DenyUnderHardBudget : (UnknownPricePolicy)pricing.Unknown,
+            pricing.Default is null ? null : PriceFile.CompileDefault(pricing.Default));
+    }
+}

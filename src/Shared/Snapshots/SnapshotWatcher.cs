@@ -1,0 +1,116 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Shared.Snapshots;
+
+/// <summary>
+/// Loads the first snapshot before anything else starts, and then has it built anew when a file or a stored key changes: told by the file system
+/// where it tells, and by comparing contents at intervals where it does not (network mounts, swapped links).
+/// </summary>
+internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader, SnapshotStore store, TimeProvider clock, ILogger<SnapshotWatcher> logger) : IHostedLifecycleService, IDisposable
+{
+    private readonly Channel<bool> signs = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly CancellationTokenSource stopping = new();
+    private readonly Dictionary<string, FileSystemWatcher> watchers = [];
+    private ITimer? poll;
+    private Task watching = Task.CompletedTask;
+
+    public Task StartingAsync(CancellationToken cancellationToken)
+    {
+        if (!store.HasCurrent)
+        {
+            loader.Load();
+        }
+        loader.KeysChanged += Sign;
+        Watch();
+        poll = clock.CreateTimer(_ => Sign(), null, paths.PollInterval, paths.PollInterval);
+        watching = ReloadOnSignsAsync();
+        // What changed between the first look and the first watch is noticed now.
+        Sign();
+        return Task.CompletedTask;
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        loader.KeysChanged -= Sign;
+        await stopping.CancelAsync();
+        await watching;
+    }
+
+    public void Dispose()
+    {
+        poll?.Dispose();
+        foreach (var watcher in watchers.Values)
+        {
+            watcher.Dispose();
+        }
+        stopping.Dispose();
+    }
+
+    private void Sign() => signs.Writer.TryWrite(true);
+
+    private async Task ReloadOnSignsAsync()
+    {
+        try
+        {
+            while (await signs.Reader.WaitToReadAsync(stopping.Token))
+            {
+                await Task.Delay(paths.Debounce, clock, stopping.Token);
+                signs.Reader.TryRead(out _);
+                await loader.ReloadIfChangedAsync(stopping.Token);
+                Watch();
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return;
+        }
+    }
+
+    // Folders may appear later; each is watched from the next look on.
+    private void Watch()
+    {
+        if (paths.ConfigFile is { } file)
+        {
+            Watch(Path.GetDirectoryName(Path.GetFullPath(file))!, Path.GetFileName(file));
+        }
+        if (paths.ManifestDirectory is { } folder)
+        {
+            Watch(Path.GetFullPath(folder), "*");
+        }
+    }
+
+    private void Watch(string folder, string filter)
+    {
+        var key = Path.Combine(folder, filter);
+        if (watchers.ContainsKey(key) || !Directory.Exists(folder))
+        {
+            return;
+        }
+        try
+        {
+            var watcher = new FileSystemWatcher(folder, filter) { NotifyFilter = NotifyFilters.FileName | NotifyFilters.LastWrite | NotifyFilters.Size };
+            watcher.Changed += (_, _) => Sign();
+            watcher.Created += (_, _) => Sign();
+            watcher.Deleted += (_, _) => Sign();
+            watcher.Renamed += (_, _) => Sign();
+            watcher.Error += (_, _) => Sign();
+            watcher.EnableRaisingEvents = true;
+            watchers.Add(key, watcher);
+        }
+        catch (IOException exception)
+        {
+            // The system's limit of watches is reached, for one: polling goes on.
+            logger.CannotWatch(folder, exception.Message);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+using Microsoft.Extensions.Logging;
+
+namespace Shared.Snapshots;
+
+internal static partial class SnapshotsLog
+{
+    [LoggerMessage(LogLevel.Information, "Configuration {Revision} is in force: {Keys} keys, {Providers} providers, {Routes} routes, {Manifests} tool servers.")]
+    public static partial void Published(this ILogger logger, string revision, int keys, int providers, int routes, int manifests);
+
+    [LoggerMessage(LogLevel.Error, "Configuration: {Error}")]
+    public static partial void ConfigurationError(this ILogger logger, string error);
+
+    [LoggerMessage(LogLevel.Error, "A new configuration was refused for {Count} errors; {Revision} goes on serving.")]
+    public static partial void Refused(this ILogger logger, int count, string revision);
+
+    [LoggerMessage(LogLevel.Warning, "Changes in {Folder} are noticed by polling only: {Reason}")]
+    public static partial void CannotWatch(this ILogger logger, string folder, string reason);
+}

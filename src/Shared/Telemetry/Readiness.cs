@@ -1,0 +1,58 @@
+using Shared.Ledger;
+using Shared.Snapshots;
+
+namespace Shared.Telemetry;
+
+/// <summary>How a part of the gateway is.</summary>
+public enum ReadinessState
+{
+    /// <summary>Well.</summary>
+    Ok,
+
+    /// <summary>Serving, with something that wants attention.</summary>
+    Degraded,
+
+    /// <summary>Requests cannot be served.</summary>
+    Failed,
+}
+
+/// <summary>The answer of a check. Shown to anybody: no address, no secret.</summary>
+/// <param name="State">How it is.</param>
+/// <param name="Details">What there is to say; empty when all is well.</param>
+public sealed record Readiness(ReadinessState State, IReadOnlyList<string> Details)
+{
+    /// <summary>All is well.</summary>
+    public static Readiness Ok { get; } = new(ReadinessState.Ok, []);
+}
+
+/// <summary>A part of the gateway that <c>/health/ready</c> asks.</summary>
+public interface IReadinessCheck
+{
+    /// <summary>A name for people and monitors.</summary>
+    string Name { get; }
+
+    /// <summary>How it is now. In memory; called by anybody, as often as they like.</summary>
+    Readiness Check();
+}
+
+/// <summary>A configuration serves; a newer one that was refused is told, since the gateway then runs on what was.</summary>
+internal sealed class ConfigurationCheck(SnapshotStore snapshots) : IReadinessCheck
+{
+    public string Name => "configuration";
+
+    public Readiness Check()
+    {
+        var errors = snapshots.LastErrors;
+        return !snapshots.HasCurrent ? new Readiness(ReadinessState.Failed, ["No configuration has been loaded yet.", .. errors])
+            : errors.Count > 0 ? new Readiness(ReadinessState.Degraded, ["The newest configuration was refused; the one before it serves.", .. errors])
+            : Readiness.Ok;
+    }
+}
+
+/// <summary>The ledger takes records: without one there is no call.</summary>
+internal sealed class LedgerCheck(ILedger ledger) : IReadinessCheck
+{
+    public string Name => "ledger";
+
+    public Readiness Check() => ledger.HasRoom ? Readiness.Ok : new Readiness(ReadinessState.Failed, ["The queue of records is full."]);
+}
