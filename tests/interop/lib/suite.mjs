@@ -1,6 +1,6 @@
 // A test is a name and a function. One line says how each ended, so that any caller can count them:
 //   ok - <name> (<milliseconds> ms)
-//   not ok - <name>: <first line of why>
+//   not ok - <name> (<milliseconds> ms): <first line of why>
 // The last line is `# passed <n>, failed <n>`; the process ends with 1 if any test failed.
 
 const tests = [];
@@ -72,7 +72,7 @@ export async function run(close = async () => {}) {
     } catch (error) {
       failed++;
       const text = String(error?.stack ?? error).replaceAll('\n', '\n#   ');
-      console.log(`not ok - ${name}: ${String(error?.message ?? error).split('\n')[0]}`);
+      console.log(`not ok - ${name} (${Math.round(performance.now() - start)} ms): ${String(error?.message ?? error).split('\n')[0]}`);
       console.log(`#   ${text}`);
     }
   }
