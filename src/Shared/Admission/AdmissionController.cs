@@ -64,6 +64,22 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         return null;
     }
 
+    /// <summary>Where the budgets stand that the caller's calls count against.</summary>
+    public IReadOnlyList<BudgetStatus> BudgetsOf(GatewayRequest request)
+    {
+        var key = request.Key ?? throw new InvalidOperationException("The request is not authenticated.");
+        var plan = request.Snapshot.Part<AdmissionTable>().PlanOf(key);
+        var now = clock.GetUtcNow();
+        lock (gate)
+        {
+            return [.. plan.Request.Budgets.Concat(plan.Scoped.Budgets).Select(slot =>
+            {
+                slot.Counter.Advance(now);
+                return new BudgetStatus(slot.Budget, new Money(slot.Counter.Settled), new Money(slot.Counter.Reserved), slot.Counter.Reset(now));
+            })];
+        }
+    }
+
     internal AdmissionRefusal? TryBeginAttempt(RequestLease request, AttemptStart start, int index, in AdmissionAsk ask, out AttemptLease? attempt)
     {
         attempt = null;
