@@ -95,6 +95,11 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
     /// <inheritdoc/>
     void ILedger.Settled(AttemptLease attempt)
     {
+        if (attempt.Charged is { } charged && charged > attempt.Bound && attempt.Reserved != Pricing.Money.MaxValue)
+        {
+            metrics.BoundExceeded();
+            logger.BoundExceeded(attempt.Start.Upstream, attempt.Start.Name, charged, attempt.Bound, attempt.Request.RequestId);
+        }
         // Where the consumer has not come by yet, it will find the attempt settled in its place.
         if (Interlocked.CompareExchange(ref attempt.LedgerState, Settled, Open) == Started)
         {
