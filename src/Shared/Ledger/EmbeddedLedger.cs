@@ -86,8 +86,15 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
         while (Interlocked.CompareExchange(ref tail, last + 1, last) != last);
         var sequence = last + 1;
         attempt.LedgerSequence = sequence;
-        journal.Write(sequence, attempt);
-        Volatile.Write(ref ring[sequence & mask], attempt);
+        try
+        {
+            journal.Write(sequence, attempt);
+        }
+        finally
+        {
+            // A place that was taken and never filled would stop the writer for good.
+            Volatile.Write(ref ring[sequence & mask], attempt);
+        }
         WakeConsumer();
         return true;
     }
