@@ -1,9 +1,10 @@
 using Gateway.Admin;
 using Gateway.Commands;
 using Gateway.Hosting;
+using LlmProxy;
 using Shared.Admission;
-using Shared.Configuration;
 using Shared.Http;
+using Shared.Snapshots;
 using Shared.Storage;
 using Shared.Telemetry;
 
@@ -23,17 +24,19 @@ internal static class Program
         builder.AddGatewayLogging();
         var listener = builder.AddListener(options);
         builder.Services.AddStorage(new StorageOptions { Folder = options.DataFolder });
-        builder.Services.AddSnapshots(new SnapshotPaths(options.ConfigurationFile, options.ManifestFolder));
+        builder.Services.AddSnapshots(options.ToSnapshotPaths());
         builder.Services.AddAdmission();
         builder.Services.AddGatewayRequests();
-        builder.Services.AddGatewayTelemetry(builder.Configuration);
+        builder.Services.AddGatewayTelemetry();
         builder.Services.AddAdminApi();
+        builder.Services.AddLlmProxy();
         adjust?.Invoke(builder);
 
         var app = builder.Build();
         app.UseGatewayRequests();
         app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
         app.MapAdminApi();
+        app.MapLlmProxy();
         return app;
     }
 }

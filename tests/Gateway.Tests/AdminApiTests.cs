@@ -65,10 +65,13 @@ public sealed class AdminApiTests
     }
 
     [Theory]
-    [InlineData("", null, "not JSON")]
-    [InlineData("[]", null, "JSON object")]
+    [InlineData("", null, "not valid JSON")]
+    [InlineData("[]", null, "expected an object")]
     [InlineData("{}", "name", "'name' is missing")]
-    [InlineData("""{"name":7}""", "name", "must be a text")]
+    [InlineData("""{"name":7}""", "name", "expected a text")]
+    [InlineData("""{"name":"x","modles":["*"]}""", "modles", "models")]
+    [InlineData("""{"name":"x","budgets":[{"limit":5,"per":"fortnight"}]}""", "budgets[0].per", "fortnight")]
+    [InlineData("""{"name":"x","team":"nobody"}""", null, "nobody")]
     public async Task Key_DeclaredWrongly_NamesTheField(string body, string? field, string text)
     {
         await using var gateway = await Hosts.StartAsync();
@@ -78,6 +81,32 @@ public sealed class AdminApiTests
         var problem = await response.JsonAsync();
         Assert.Contains(text, problem.GetProperty("detail").GetString());
         Assert.Equal(field, problem.TryGetProperty("field", out var named) ? named.GetString() : null);
+    }
+
+    [Fact]
+    public async Task Key_WhoseDeclarationIsRefusedOnlyInTheWhole_SpoilsNoLaterChange()
+    {
+        await using var gateway = await Hosts.StartAsync();
+        using var refused = await gateway.AdminClient.PostAsJsonAsync("/admin/v1/keys", new { name = "lost", team = "nobody" }, TestContext.Current.CancellationToken);
+        using var taken = await gateway.AdminClient.PostAsJsonAsync("/admin/v1/keys", new { name = "good" }, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Equal(HttpStatusCode.Created, taken.StatusCode);
+    }
+
+    [Fact]
+    public async Task Files_WithErrors_HoldCreationBackButNoRevocation()
+    {
+        await using var gateway = await Hosts.StartAsync();
+        await File.WriteAllTextAsync(Path.Combine(gateway.Folder, "gateway.yaml"), "modles: 1\n", TestContext.Current.CancellationToken);
+
+        using var created = await gateway.AdminClient.PostAsJsonAsync("/admin/v1/keys", new { name = "late" }, TestContext.Current.CancellationToken);
+        using var revoked = await gateway.AdminClient.DeleteAsync($"/admin/v1/keys/{gateway.VirtualKey.Split('-')[2]}", TestContext.Current.CancellationToken);
+        using var refused = await gateway.Client.GetAsync("/test/key", TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.Conflict, created.StatusCode);
+        Assert.Contains("gateway.yaml:1", (await created.JsonAsync()).GetProperty("detail").GetString());
+        Assert.Equal(HttpStatusCode.NoContent, revoked.StatusCode);
+        Assert.Equal("revoked_api_key", (await refused.JsonAsync()).GetProperty("code").GetString());
     }
 
     [Theory]

@@ -1,7 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
-using Shared.Configuration;
+using Shared.Snapshots;
 using Shared.VirtualKeys;
 using TestSupport;
 

@@ -44,6 +44,18 @@ public sealed class FailureTests
         Assert.DoesNotContain("undeclared", detail);
     }
 
+    [Theory]
+    [InlineData("/v1/completions", "not_found")]
+    [InlineData("/v1/chat/completions", "method_not_allowed")]
+    public async Task Path_BesideTheModelEndpoints_AnswersInTheirFormat(string path, string code)
+    {
+        await using var gateway = await Hosts.StartAsync();
+        using var response = await gateway.Client.GetAsync(path, TestContext.Current.CancellationToken);
+        var error = (await response.JsonAsync()).GetProperty("error");
+        Assert.Equal(code, error.GetProperty("code").GetString());
+        Assert.NotEmpty(error.GetProperty("message").GetString()!);
+    }
+
     [Fact]
     public async Task Endpoint_ThatDeclaresNoCaller_IsDeniedToEverybody()
     {

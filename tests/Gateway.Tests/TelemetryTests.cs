@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Shared.Snapshots;
 using TestSupport;
@@ -106,7 +105,7 @@ public sealed class TelemetryTests
         closed.Stop();
         await using var gateway = await Hosts.StartAsync(new TestGatewayOptions
         {
-            Builder = builder => builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?> { ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://127.0.0.1:{port}" }),
+            Configuration = $"telemetry:\n  otlpEndpoint: http://127.0.0.1:{port}\n",
         });
         for (var i = 0; i < 20; i++)
         {

@@ -17,6 +17,9 @@ public sealed record TestGatewayOptions
     /// <summary>Manifests by file name.</summary>
     public IReadOnlyDictionary<string, string> Manifests { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>The environment that configuration refers to and in which providers are found; the process's own is not seen.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
     /// <summary>The clock; null: the system's.</summary>
     public TimeProvider? Clock { get; init; }
 
@@ -138,16 +141,14 @@ public sealed class TestGateway : IAsyncDisposable
             File.WriteAllText(Path.Combine(manifests, name), text);
         }
         var configuration = Path.Combine(folder, ServeOptions.DefaultConfigurationFile);
-        if (options.Configuration is { } yaml)
-        {
-            File.WriteAllText(configuration, yaml);
-        }
+        File.WriteAllText(configuration, options.Configuration ?? "");
         return new ServeOptions
         {
             DataFolder = options.DataFolder ?? Path.Combine(folder, ServeOptions.DefaultDataFolder),
             ConfigurationFile = configuration,
             ManifestFolder = manifests,
             Urls = "http://127.0.0.1:0",
+            Environment = name => options.Environment.GetValueOrDefault(name),
         };
     }
 }

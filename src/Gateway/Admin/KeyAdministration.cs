@@ -6,18 +6,35 @@ using Shared.VirtualKeys;
 namespace Gateway.Admin;
 
 /// <summary>Makes and revokes virtual keys so that the very next request sees the change.</summary>
-internal sealed class KeyAdministration(KeyStore store, SnapshotStore snapshots, SnapshotLoader loader)
+internal sealed class KeyAdministration(KeyStore store, SnapshotStore snapshots, SnapshotLoader loader, RevokedKeys revoked, TimeProvider clock)
 {
-    /// <summary>Makes a key.</summary>
-    /// <param name="declaration">What it may do, as JSON of the form of an entry under <c>keys</c> in the configuration file.</param>
+    /// <summary>What errors of a declaration call it.</summary>
+    private const string Source = "request body";
+
+    /// <summary>Makes a key, or says what is wrong with its declaration and leaves none that could be used.</summary>
+    /// <param name="declaration">What it may do: JSON of the form of an entry under <c>keys</c> in the configuration file, UTF-8.</param>
     /// <param name="admin">Who makes it.</param>
-    /// <param name="cancellationToken">Stops before the key is made, never between making and publishing it.</param>
-    public async Task<(IssuedKey? Key, GatewayError? Error)> CreateAsync(string declaration, string admin, CancellationToken cancellationToken)
+    public async Task<(IssuedKey? Key, GatewayError? Error)> CreateAsync(ReadOnlyMemory<byte> declaration, string admin)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var key = store.Create(declaration, admin);
-        await loader.ReloadAsync(CancellationToken.None);
-        return snapshots.Current.Keys.ContainsKey(key.Id) ? (key, null) : (null, NotPublished());
+        var (parsed, errors) = KeyDeclarationJson.Parse(declaration.Span, Source);
+        if (parsed is null || errors.Count > 0)
+        {
+            return (null, Invalid(string.Join("; ", errors), errors[0].Path));
+        }
+        if (string.IsNullOrWhiteSpace(parsed.Name))
+        {
+            return (null, Invalid("'name' is missing: what people call the key.", "name"));
+        }
+        var key = store.Create(KeyDeclarationJson.Write(parsed), admin);
+        // Not given up when the caller leaves: a key that is stored is published.
+        var refused = await loader.ReloadAsync(CancellationToken.None);
+        if (refused.Count == 0)
+        {
+            return (key, null);
+        }
+        await RevokeStoredAsync(key.Id, admin);
+        var own = refused.Where(error => error.Contains(key.Id, StringComparison.Ordinal)).ToList();
+        return (null, own.Count > 0 ? Invalid(string.Join("; ", own), null) : ConfigurationRefused(refused));
     }
 
     /// <summary>Revokes a key. Revoking one twice is fine.</summary>
@@ -27,12 +44,12 @@ internal sealed class KeyAdministration(KeyStore store, SnapshotStore snapshots,
         {
             return new GatewayError(StatusCodes.Status409Conflict, "declared_in_file", $"The key is declared in {file}; remove it there.") { Field = "id" };
         }
-        if (!store.Revoke(id, admin) && Find(id) is null)
+        if (Find(id) is null)
         {
             return UnknownKey(id);
         }
-        await loader.ReloadAsync(CancellationToken.None);
-        return snapshots.Current.Keys.GetValueOrDefault(id) is { RevokedAt: null } ? NotPublished() : null;
+        await RevokeStoredAsync(id, admin);
+        return null;
     }
 
     /// <summary>How a stored key was made; null for one that a file declares, or none.</summary>
@@ -44,6 +61,16 @@ internal sealed class KeyAdministration(KeyStore store, SnapshotStore snapshots,
     public static GatewayError UnknownKey(string id) =>
         new(StatusCodes.Status404NotFound, "unknown_key", $"There is no virtual key '{id}'.") { Field = "id" };
 
-    private GatewayError NotPublished() =>
-        new(StatusCodes.Status409Conflict, "configuration_refused", $"The change is stored, but the configuration as a whole is refused, so it does not serve yet: {string.Join("; ", snapshots.LastErrors)}");
+    private async Task RevokeStoredAsync(string id, string admin)
+    {
+        store.Revoke(id, admin);
+        revoked.Add(id, clock.GetUtcNow());
+        await loader.ReloadAsync(CancellationToken.None);
+    }
+
+    private static GatewayError Invalid(string message, string? field) =>
+        new(StatusCodes.Status400BadRequest, "invalid_key", message) { Field = string.IsNullOrEmpty(field) ? null : field };
+
+    private static GatewayError ConfigurationRefused(IReadOnlyList<string> errors) =>
+        new(StatusCodes.Status409Conflict, "configuration_refused", $"The configuration files have errors, so that no change can take effect; mend them first: {string.Join("; ", errors)}");
 }

@@ -1,5 +1,4 @@
 using System.Security.Claims;
-using System.Text;
 using System.Text.Json;
 using Shared.Http;
 using Shared.Snapshots;
@@ -46,17 +45,8 @@ internal static class KeyEndpoints
             await ProblemFormat.Instance.WriteAsync(context, unreadable!);
             return;
         }
-        string declaration;
-        using (body)
-        {
-            if (Invalid(body.Bytes) is { } invalid)
-            {
-                await ProblemFormat.Instance.WriteAsync(context, invalid);
-                return;
-            }
-            declaration = Encoding.UTF8.GetString(body.Bytes.Span);
-        }
-        var (key, error) = await Administration(context).CreateAsync(declaration, AdminOf(context), context.RequestAborted);
+        using var declaration = body;
+        var (key, error) = await Administration(context).CreateAsync(declaration.Bytes, AdminOf(context));
         if (key is null)
         {
             await ProblemFormat.Instance.WriteAsync(context, error!);
@@ -84,24 +74,6 @@ internal static class KeyEndpoints
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
-
-    private static GatewayError? Invalid(ReadOnlyMemory<byte> declaration)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(declaration);
-            return document.RootElement.ValueKind != JsonValueKind.Object ? BadDeclaration("The body must be a JSON object.", null)
-                : !document.RootElement.TryGetProperty("name", out var name) ? BadDeclaration("'name' is missing: what people call the key.", "name")
-                : name.ValueKind != JsonValueKind.String || string.IsNullOrWhiteSpace(name.GetString()) ? BadDeclaration("'name' must be a text that is not empty.", "name")
-                : null;
-        }
-        catch (JsonException exception)
-        {
-            return BadDeclaration($"The body is not JSON: {exception.Message}", null);
-        }
-    }
-
-    private static GatewayError BadDeclaration(string message, string? field) => new(StatusCodes.Status400BadRequest, "invalid_key", message) { Field = field };
 
     private static void Write(Utf8JsonWriter json, VirtualKey key, KeyListing? stored)
     {

@@ -43,7 +43,7 @@ internal static class CommandLine
             new ServeOptions
             {
                 DataFolder = result.GetValue(data)!,
-                ConfigurationFile = result.GetValue(config) ?? ServeOptions.DefaultConfigurationFile,
+                ConfigurationFile = result.GetValue(config),
                 ManifestFolder = result.GetValue(manifests) ?? ServeOptions.DefaultManifestFolder,
                 Urls = result.GetValue(urls),
                 AllowRemote = result.GetValue(allowRemote),

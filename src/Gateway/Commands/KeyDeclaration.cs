@@ -3,10 +3,15 @@ using System.Text.Json;
 
 namespace Gateway.Commands;
 
+/// <summary>Dollars that a key may spend in a window.</summary>
+/// <param name="Dollars">The dollars.</param>
+/// <param name="Per"><c>hour</c>, <c>day</c>, <c>week</c>, <c>month</c>, or a duration like <c>90m</c>.</param>
+internal sealed record Budget(decimal Dollars, string Per);
+
 /// <summary>What a key may do, as the admin API takes it: the form of an entry under <c>keys</c> in the configuration file.</summary>
 internal static class KeyDeclaration
 {
-    public static string Write(string name, IEnumerable<string> models, IEnumerable<string> tools, string? budget, DateTimeOffset? expiresAt)
+    public static string Write(string name, IEnumerable<string> models, IEnumerable<string> tools, Budget? budget, DateTimeOffset? expiresAt)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
@@ -17,7 +22,7 @@ internal static class KeyDeclaration
             Admin.AdminJson.WriteTexts(json, "tools", tools);
             if (budget is not null)
             {
-                Admin.AdminJson.WriteTexts(json, "budgets", [budget]);
+                WriteBudget(json, budget);
             }
             if (expiresAt is { } moment)
             {
@@ -26,5 +31,15 @@ internal static class KeyDeclaration
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(buffer.ToArray());
+    }
+
+    private static void WriteBudget(Utf8JsonWriter json, Budget budget)
+    {
+        json.WriteStartArray("budgets");
+        json.WriteStartObject();
+        json.WriteNumber("limit", budget.Dollars);
+        json.WriteString("per", budget.Per);
+        json.WriteEndObject();
+        json.WriteEndArray();
     }
 }

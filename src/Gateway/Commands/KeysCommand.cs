@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Globalization;
 using System.Text.Json;
 using Gateway.Hosting;
 
@@ -29,7 +30,7 @@ internal static class KeysCommand
         var name = new Option<string>("--name") { Description = "What people call the key.", Required = true };
         var models = new Option<string[]>("--models") { Description = "Glob over 'provider/model' and route names that the key may use; repeatable. Without one it may use none.", HelpName = "glob" };
         var tools = new Option<string[]>("--tools") { Description = "Glob over 'server/tool' that the key may use ('!glob' takes away); repeatable. Without one it sees none.", HelpName = "glob" };
-        var budget = new Option<string?>("--budget") { Description = "Dollars that the key may spend in a window, as 5/day.", HelpName = "amount" };
+        var budget = new Option<Budget?>("--budget") { Description = "Dollars that the key may spend in an hour, day, week, month or duration: 5/day, 0.50/90m.", HelpName = "amount/window", CustomParser = ParseBudget };
         var expires = new Option<TimeSpan?>("--expires") { Description = "Time until the key expires: 12h, 30d, 8w.", HelpName = "time", CustomParser = ParseLifetime };
         var command = new Command("create", "Make a key; its token is printed once.") { name, models, tools, budget, expires };
         command.SetAction((result, cancellationToken) => run(result, async client =>
@@ -72,6 +73,16 @@ internal static class KeysCommand
             await output.WriteLineAsync($"Key {result.GetValue(id)} is revoked.");
         }));
         return command;
+    }
+
+    private static Budget? ParseBudget(ArgumentResult argument)
+    {
+        if (argument.Tokens[0].Value.Split('/') is [var amount, { Length: > 0 } per] && decimal.TryParse(amount, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var dollars))
+        {
+            return new Budget(dollars, per);
+        }
+        argument.AddError($"'{argument.Tokens[0].Value}' is not a budget; give dollars and a window, as in 5/day.");
+        return null;
     }
 
     private static TimeSpan? ParseLifetime(ArgumentResult argument)

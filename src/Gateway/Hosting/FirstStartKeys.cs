@@ -1,4 +1,4 @@
-using Shared.Configuration;
+using Shared.Snapshots;
 using Shared.VirtualKeys;
 
 namespace Gateway.Hosting;
@@ -11,7 +11,7 @@ internal sealed record FirstStartKeys(string VirtualKey, string AdminKey)
     /// <summary>The hard budget of the first key.</summary>
     public const int DollarsPerDay = 5;
 
-    private const string Declaration = """{"name":"first key","models":["*"],"tools":["*"],"budgets":["5/day"]}""";
+    private const string Declaration = """{"name":"first key","models":["*"],"tools":["*"],"budgets":[{"limit":5,"per":"day"}]}""";
 
     /// <summary>Makes the keys, serving when this returns, or returns null where the data folder had keys before.</summary>
     public static async Task<FirstStartKeys?> CreateAsync(IServiceProvider services, CancellationToken cancellationToken)

@@ -1,3 +1,5 @@
+using Shared.Snapshots;
+
 namespace Gateway.Hosting;
 
 /// <summary>What holds from start to end: where the data, the files and the port are.</summary>
@@ -10,17 +12,27 @@ internal sealed record ServeOptions
     /// <summary>Folder of the database; made where it does not exist.</summary>
     public string DataFolder { get; init; } = DefaultDataFolder;
 
-    /// <summary>The configuration file; it need not exist unless it was named.</summary>
-    public string ConfigurationFile { get; init; } = DefaultConfigurationFile;
+    /// <summary>The configuration file; null: <see cref="DefaultConfigurationFile"/>, if it exists.</summary>
+    public string? ConfigurationFile { get; init; }
 
-    /// <summary>Folder of tool manifests; it need not exist unless it was named.</summary>
+    /// <summary>Folder of tool manifests; it need not exist.</summary>
     public string ManifestFolder { get; init; } = DefaultManifestFolder;
+
+    /// <summary>Reads the environment that the configuration refers to and in which providers are found.</summary>
+    public Func<string, string?> Environment { get; init; } = System.Environment.GetEnvironmentVariable;
 
     /// <summary>Addresses to listen on, separated by semicolons; null: as <c>ASPNETCORE_URLS</c> says, or <see cref="ListenAddresses.Default"/>.</summary>
     public string? Urls { get; init; }
 
     /// <summary>Whether addresses beyond this machine may be listened on.</summary>
     public bool AllowRemote { get; init; }
+
+    /// <summary>Where the configuration comes from.</summary>
+    public SnapshotPaths ToSnapshotPaths() => new(ConfigurationFile ?? DefaultConfigurationFile, ManifestFolder)
+    {
+        ConfigFileRequired = ConfigurationFile is not null,
+        Environment = Environment,
+    };
 
     /// <summary>Options of the host. Its settings files are read once: what changes at run time stands in the gateway's own files.</summary>
     public WebApplicationOptions ToHostOptions() => new() { Args = ["--hostBuilder:reloadConfigOnChange=false"], ApplicationName = "gateway" };

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Connections;
 using Shared.Configuration;
+using Shared.Snapshots;
 using Shared.Storage;
 
 namespace Gateway.Hosting;
@@ -53,8 +54,7 @@ internal static class Server
     /// <returns>The keys of a first start; null on a later one.</returns>
     public static async Task<FirstStartKeys?> StartAsync(WebApplication app, CancellationToken cancellationToken)
     {
-        var loader = app.Services.GetRequiredService<SnapshotLoader>();
-        await loader.ReloadAsync(cancellationToken);
+        app.Services.GetRequiredService<SnapshotLoader>().Load();
         try
         {
             await app.StartAsync(cancellationToken);

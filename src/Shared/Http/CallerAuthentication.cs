@@ -14,7 +14,7 @@ public interface IAdminAuthenticator
 }
 
 /// <summary>Finds out who sends a request. Decides from the request's snapshot alone, without I/O.</summary>
-internal sealed class CallerAuthentication(IAdminAuthenticator admins, TimeProvider clock)
+internal sealed class CallerAuthentication(IAdminAuthenticator admins, RevokedKeys revokedKeys, TimeProvider clock)
 {
     /// <summary>Sets the caller, or says why there is none. A key's state is told only to who holds its secret.</summary>
     public GatewayError? Authenticate(HttpContext context, GatewayRequest request, CallerKind kind)
@@ -53,7 +53,7 @@ internal sealed class CallerAuthentication(IAdminAuthenticator admins, TimeProvi
             return Unknown(KeyToken.VirtualKeyPrefix, id);
         }
         var key = entry.Key;
-        if (key.RevokedAt is { } revoked)
+        if ((key.RevokedAt ?? revokedKeys.Find(key.Id)) is { } revoked)
         {
             return Credential.Refused("revoked_api_key", $"The key {Masked(key)} was revoked at {Text(revoked)}.");
         }
