@@ -1,4 +1,5 @@
 using McpHub.Serving;
+using McpHub.Upstreams;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace McpHub;
@@ -9,6 +10,7 @@ public static class McpHubFeature
     /// <summary>Registers the whole plane.</summary>
     public static IServiceCollection AddMcpHub(this IServiceCollection services)
     {
+        services.AddMcpUpstreams();
         services.AddMcpServing();
         return services;
     }

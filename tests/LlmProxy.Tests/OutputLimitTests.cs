@@ -126,7 +126,7 @@ public sealed class OutputLimitTests
             Providers = [ProxyHost.Provider(fake)],
             Routes = [new Route { Name = "search", Targets = [new Target("fake", "search")], FixedReservation = Money.FromDollars(0.5m) }],
             Prices = [ProxyHost.Price(1, 1)],
-            HardBudget = Money.FromDollars(1),
+            HardBudget = Money.FromDollars(1.2m),
         });
         fake.Enqueue(FakeReply.Hang);
 
@@ -192,7 +192,7 @@ public sealed class OutputLimitTests
         using var response = await host.PostAsync($$$"""{"model":"fake/m","max_completion_tokens":1,"messages":[{"role":"user","content":[{{{string.Join(',', Enumerable.Repeat(Image, 3))}}}]}]}""");
 
         var row = Assert.Single(await host.Ledger.RowsAsync(1));
-        Assert.InRange(row.Reserved, Money.FromDollars(3), Money.FromDollars(3.001m));
+        Assert.InRange(row.Reserved.Dollars, 3m, 3.001m);
     }
 
     [Fact]

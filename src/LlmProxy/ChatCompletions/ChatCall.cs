@@ -23,9 +23,6 @@ internal sealed class ChatCall(HttpContext context, GatewayRequest request, Pool
     /// <summary>Cancelled when the client leaves.</summary>
     public CancellationToken Aborted { get; } = context.RequestAborted;
 
-    /// <summary>Whether some hard budget hangs above the caller.</summary>
-    public bool NeedsBound { get; init; }
-
     public RequestLease Lease { get; set; } = null!;
 
     /// <summary>The target that is being tried.</summary>

@@ -71,7 +71,7 @@ internal ref struct RequestScanner
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var member = MemberNames.Recognise(ref reader, out var name);
-            var nameSlice = new JsonSlice((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));
+            var nameSlice = new JsonSlice((int)reader.TokenStartIndex, reader.ValueSpan.Length + 2); // its quotes with it
             reader.Read();
             if (member == RequestMember.Other)
             {

@@ -78,7 +78,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
         {
             await TakeErrorAsync(call, answer);
         }
-        else if (answer.Status is < 200 or >= 300 || response.Content.Headers.ContentEncoding.Count > 0)
+        else if (answer.Status is < 200 or >= 300 || IsCompressed(response.Content))
         {
             answer.Fail(AttemptFailure.InvalidResponse, isFree: answer.Status >= 300);
         }
@@ -91,6 +91,10 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
             await TakeBodyAsync(call, answer);
         }
     }
+
+    /// <summary>Whether an answer came compressed although it was asked not to be; nobody here could read its usage.</summary>
+    private static bool IsCompressed(HttpContent content) =>
+        content.Headers.NonValidated.TryGetValues("Content-Encoding", out var encoding) && !encoding.ToString().Equals("identity", StringComparison.OrdinalIgnoreCase);
 
     private static HttpRequestMessage NewRequest(ChatCall call, UpstreamAnswer answer)
     {
@@ -128,7 +132,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
             return;
         }
         var error = new UpstreamError(answer.Target, answer.Status, response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var type) ? type.ToString() : null, body.Bytes, body);
-        error.Keep(response.Headers);
+        error.Keep(response);
         call.Note(error);
         answer.Fail(AttemptFailure.HttpError, isFree: true);
     }

@@ -61,7 +61,7 @@ internal static class ResponseHeaders
         var headers = call.Context.Response.Headers;
         headers["x-gateway-provider"] = answer.Target.ProviderHeader;
         headers["x-gateway-model"] = answer.Target.ModelHeader;
-        if (answer.OutputLimit is { } limit)
+        if (answer.OutputLimit is { } limit && limit != call.Fields.OutputLimit)
         {
             headers["x-gateway-output-limit"] = limit.ToString(CultureInfo.InvariantCulture);
         }

@@ -32,6 +32,7 @@ internal struct SseFramer
     private int scanned;
     private bool sawBytes;
     private bool lastWasCr;
+    private bool usesCrLf;
     private ArrayBufferWriter<byte>? joined;
 
     /// <summary>The data of an event that has several data lines, joined by line feeds.</summary>
@@ -48,6 +49,7 @@ internal struct SseFramer
                 if (buffer[scanned] == (byte)'\n')
                 {
                     lineStart = ++scanned;
+                    usesCrLf = true;
                 }
             }
             var found = buffer[scanned..].IndexOfAny((byte)'\n', (byte)'\r');
@@ -61,13 +63,20 @@ internal struct SseFramer
             var next = end + 1;
             if (buffer[end] == (byte)'\r')
             {
+                if (next == buffer.Length && usesCrLf)
+                {
+                    scanned = end; // its line feed is on its way
+                    complete = default;
+                    return false;
+                }
                 if (next == buffer.Length)
                 {
-                    lastWasCr = true; // a line feed that is still on its way belongs to this line's end
+                    lastWasCr = true; // whether a line feed follows is not known yet; where none ever does, nothing may wait for it
                 }
                 else if (buffer[next] == (byte)'\n')
                 {
                     next++;
+                    usesCrLf = true;
                 }
             }
             var start = lineStart;

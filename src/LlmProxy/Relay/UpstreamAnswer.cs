@@ -74,7 +74,7 @@ internal sealed class UpstreamAnswer : IDisposable
     /// <summary>How long the upstream asks to be left alone.</summary>
     public TimeSpan? RetryAfter { get; set; }
 
-    /// <summary>The output limit that the gateway wrote; null: the client's own holds.</summary>
+    /// <summary>The output limit that must stand in the body, whoever wrote it; null: it needs none.</summary>
     public long? OutputLimit { get; set; }
 
     public Deadline? Deadline { get; private set; }

@@ -1,4 +1,3 @@
-using System.Net.Http.Headers;
 using LlmProxy.Routing;
 using Microsoft.AspNetCore.Http;
 using Shared.Http;
@@ -16,9 +15,13 @@ internal sealed class UpstreamError(TargetPlan target, int status, string? conte
     public int Status { get; } = status;
 
     /// <summary>Keeps what may be passed on of the answer's headers; the rest goes with the answer.</summary>
-    public void Keep(HttpResponseHeaders upstream)
+    public void Keep(HttpResponseMessage upstream)
     {
-        foreach (var header in upstream.NonValidated)
+        if (upstream.Content.Headers.NonValidated.TryGetValues("Content-Encoding", out var encoding))
+        {
+            headers.Add(new("Content-Encoding", encoding.ToString()));
+        }
+        foreach (var header in upstream.Headers.NonValidated)
         {
             if (ResponseHeaders.NameFor(header.Key, limitsAreOurs: false) is { } name)
             {

@@ -145,7 +145,7 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
         }
         catch (TimeoutException) when (!running.IsCompleted)
         {
-            await context.Response.StartAsync(CancellationToken.None);
+            await context.Response.BodyWriter.FlushAsync(CancellationToken.None);
             return await running;
         }
     }

@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using McpHub.Catalog;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -16,7 +17,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
     /// <summary>How often keys are checked for having expired.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(15);
 
-    private readonly SemaphoreSlim changed = new(0, 1);
+    private readonly Channel<bool> changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -28,7 +29,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
             await using var timer = time.CreateTimer(_ => Signal(), null, Period, Period);
             while (true)
             {
-                await changed.WaitAsync(stoppingToken);
+                await changed.Reader.ReadAsync(stoppingToken);
                 await LookAsync(stoppingToken);
             }
         }
@@ -45,16 +46,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
 
     private void OnSnapshot(Snapshot? previous, Snapshot next) => Signal();
 
-    private void Signal()
-    {
-        lock (changed)
-        {
-            if (changed.CurrentCount == 0)
-            {
-                changed.Release();
-            }
-        }
-    }
+    private void Signal() => changed.Writer.TryWrite(true);
 
     private async Task LookAsync(CancellationToken cancellationToken)
     {
@@ -108,12 +100,5 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
             // Its requests are refused for want of a valid key all the same; it is tried again with the next look.
             logger.CloseFailed(session.Id, exception);
         }
-    }
-
-    /// <inheritdoc/>
-    public override void Dispose()
-    {
-        changed.Dispose();
-        base.Dispose();
     }
 }

@@ -64,6 +64,22 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         return null;
     }
 
+    /// <summary>Where the budgets stand that the caller's calls count against.</summary>
+    public IReadOnlyList<BudgetStatus> BudgetsOf(GatewayRequest request)
+    {
+        var key = request.Key ?? throw new InvalidOperationException("The request is not authenticated.");
+        var plan = request.Snapshot.Part<AdmissionTable>().PlanOf(key);
+        var now = clock.GetUtcNow();
+        lock (gate)
+        {
+            return [.. plan.Request.Budgets.Concat(plan.Scoped.Budgets).Select(slot =>
+            {
+                slot.Counter.Advance(now);
+                return new BudgetStatus(slot.Budget, new Money(slot.Counter.Settled), new Money(slot.Counter.Reserved), slot.Counter.Reset(now));
+            })];
+        }
+    }
+
     internal AdmissionRefusal? TryBeginAttempt(RequestLease request, AttemptStart start, int index, in AdmissionAsk ask, out AttemptLease? attempt)
     {
         attempt = null;
@@ -76,7 +92,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         var scoped = plan.Scoped.IsEmpty ? plan.Scoped : plan.Scoped.Covering(start);
         BudgetSlot[] budgets = scoped.Budgets.Length == 0 ? plan.Request.Budgets : [.. plan.Request.Budgets, .. scoped.Budgets];
         var holds = budgets.Length == 0 ? [] : new BudgetHold[budgets.Length];
-        var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, Guid.CreateVersion7(now), now)
+        var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, RowId.Create(now), now)
         {
             // "No bound" is not an amount that could be charged; without a hard budget the least that was asked for is the better guess.
             Bound = !ask.PriceKnown ? Money.Zero : ask.AtMost == Money.MaxValue ? ask.AtLeast : ask.AtMost,
@@ -121,6 +137,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
             Undo(lease);
             return Refusals.LedgerFull();
         }
+        request.HasAttempts = true;
         attempt = lease;
         return null;
     }
@@ -150,6 +167,23 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
                 slot.Counter.InFlight--;
             }
             ChargeTokens(request, request.UsedTokens - request.Tokens);
+            if (!request.HasAttempts)
+            {
+                GiveRequestBack(request);
+            }
+        }
+    }
+
+    /// <summary>A request none of whose attempts could begin was refused after all, and takes from nobody's quota.</summary>
+    private static void GiveRequestBack(RequestLease request)
+    {
+        var rates = request.Plan.Request.Rates;
+        for (var i = 0; i < rates.Length; i++)
+        {
+            if (rates[i].Limit.Unit == RateUnit.Requests)
+            {
+                rates[i].Counter.Charge(-1, request.RateStamps[i]);
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+using Shared.Budgets;
 using Shared.Pricing;
 
 namespace Shared.Admission;
@@ -81,3 +82,10 @@ public sealed record AdmissionRefusal(RefusalKind Kind, string LimitId, string M
 /// <param name="Remaining">What is left.</param>
 /// <param name="Reset">Until the window is empty again, if nothing more is taken.</param>
 public readonly record struct RateStatus(long Limit, long Remaining, TimeSpan Reset);
+
+/// <summary>Where a budget stands.</summary>
+/// <param name="Budget">The budget.</param>
+/// <param name="Spent">Spent in the current window.</param>
+/// <param name="Reserved">Held by calls in flight.</param>
+/// <param name="Reset">Until the window is empty again, if nothing more is spent.</param>
+public sealed record BudgetStatus(Budget Budget, Money Spent, Money Reserved, TimeSpan Reset);

@@ -14,7 +14,7 @@ public sealed class RequestLease : IDisposable
 {
     private readonly AdmissionController controller;
     private int attempts;
-    private bool disposed;
+    private int disposed;
 
     internal RequestLease(AdmissionController controller, GatewayRequest request, KeyPlan plan, BudgetHold[] holds, long tokens)
     {
@@ -48,7 +48,9 @@ public sealed class RequestLease : IDisposable
 
     internal long UsedTokens { get; set; }
 
-    internal bool IsDisposed => disposed;
+    internal bool HasAttempts { get; set; }
+
+    internal bool IsDisposed => Volatile.Read(ref disposed) != 0;
 
     /// <summary>Whether what it held has been given back. Set under the controller's lock.</summary>
     internal bool IsReleased { get; set; }
@@ -74,9 +76,8 @@ public sealed class RequestLease : IDisposable
     /// <summary>Gives back what was not used. Safe to call twice.</summary>
     public void Dispose()
     {
-        if (!disposed)
+        if (Interlocked.Exchange(ref disposed, 1) == 0)
         {
-            disposed = true;
             controller.Release(this);
         }
     }
@@ -89,6 +90,7 @@ public sealed class RequestLease : IDisposable
 public sealed class AttemptLease : IDisposable
 {
     private readonly AdmissionController controller;
+    private int claimed;
 
     internal AttemptLease(AdmissionController controller, RequestLease request, AttemptStart start, int index, LimitSlots scoped, BudgetHold[] holds, BudgetSlot[] budgets, Guid id, DateTimeOffset startedAt)
     {
@@ -162,10 +164,11 @@ public sealed class AttemptLease : IDisposable
     /// <summary>The record's place in the ledger's journal.</summary>
     internal long LedgerSequence;
 
-    /// <summary>Charges what was used, gives the rest of the reservation back, and completes the ledger row. Only the first call counts.</summary>
+    /// <summary>Charges what was used, gives the rest of the reservation back, and completes the ledger row. Only the first call counts, from whichever thread.</summary>
     public void Settle(in AttemptResult result)
     {
-        if (IsSettled)
+        // The end of a stream and the cancellation of its request may come from two threads at once.
+        if (Interlocked.Exchange(ref claimed, 1) != 0)
         {
             return;
         }

@@ -1,5 +1,3 @@
-using System.Reflection;
-
 namespace Shared.Configuration;
 
 /// <summary>
@@ -115,11 +113,10 @@ internal sealed class ConfigBinder(ICollection<ConfigError> errors, SecretRefere
 
     private object? BindRecord(TypeShape shape, ConfigNode node)
     {
-        var shorthand = shape.Type.GetCustomAttribute<ShorthandAttribute>();
         var mapping = node as ConfigMapping ?? (node switch
         {
             ConfigScalar { Style: ScalarStyle.Null } => Wrap(node, []),
-            ConfigScalar when shorthand is not null => Wrap(node, [new ConfigMember(Scalars.CamelCase(shorthand.Property), node.Line, node.Column, node)]),
+            ConfigScalar when shape.Shorthand is not null => Wrap(node, [new ConfigMember(shape.Shorthand, node.Line, node.Column, node)]),
             _ => null,
         });
         if (mapping is null)

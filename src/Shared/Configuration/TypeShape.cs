@@ -24,6 +24,7 @@ internal sealed class TypeShape
             IsList = definition == typeof(IReadOnlyList<>);
             IsMap = definition == typeof(IReadOnlyDictionary<,>);
         }
+        Shorthand = type.GetCustomAttribute<ShorthandAttribute>() is { } shorthand ? Scalars.CamelCase(shorthand.Property) : null;
         members = new(() => [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.CanWrite).Select(property => new MemberShape(property))]);
         blank = new(() => Activator.CreateInstance(type));
     }
@@ -39,6 +40,9 @@ internal sealed class TypeShape
 
     /// <summary>The type of a list's items or of a map's values.</summary>
     public Type? Item { get; }
+
+    /// <summary>The member that a record's shorthand stands for; null where it has none.</summary>
+    public string? Shorthand { get; }
 
     /// <summary>A record's members in the order they are declared.</summary>
     public MemberShape[] Members => members.Value;

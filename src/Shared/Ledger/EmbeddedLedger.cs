@@ -86,8 +86,15 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
         while (Interlocked.CompareExchange(ref tail, last + 1, last) != last);
         var sequence = last + 1;
         attempt.LedgerSequence = sequence;
-        journal.Write(sequence, attempt);
-        Volatile.Write(ref ring[sequence & mask], attempt);
+        try
+        {
+            journal.Write(sequence, attempt);
+        }
+        finally
+        {
+            // A place that was taken and never filled would stop the writer for good.
+            Volatile.Write(ref ring[sequence & mask], attempt);
+        }
         WakeConsumer();
         return true;
     }
@@ -95,6 +102,11 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
     /// <inheritdoc/>
     void ILedger.Settled(AttemptLease attempt)
     {
+        if (attempt.Charged is { } charged && charged > attempt.Bound && attempt.Reserved != Pricing.Money.MaxValue)
+        {
+            metrics.BoundExceeded();
+            logger.BoundExceeded(attempt.Start.Upstream, attempt.Start.Name, charged, attempt.Bound, attempt.Request.RequestId);
+        }
         // Where the consumer has not come by yet, it will find the attempt settled in its place.
         if (Interlocked.CompareExchange(ref attempt.LedgerState, Settled, Open) == Started)
         {

@@ -10,6 +10,9 @@ internal static partial class LedgerLog
     [LoggerMessage(LogLevel.Error, "The ledger could not write ({Failures} times in a row, {Waiting} records wait); it tries again in {Delay}.")]
     public static partial void WriteFailed(this ILogger logger, Exception exception, int failures, long waiting, TimeSpan delay);
 
+    [LoggerMessage(LogLevel.Error, "A call of {Upstream}/{Name} cost {Charged} USD, more than its upper bound of {Bound} USD: the price or the bound is wrong (request {RequestId}).")]
+    public static partial void BoundExceeded(this ILogger logger, string upstream, string name, Pricing.Money charged, Pricing.Money bound, string requestId);
+
     [LoggerMessage(LogLevel.Information, "The ledger writes again after {Failures} failures.")]
     public static partial void WritesAgain(this ILogger logger, int failures);
 

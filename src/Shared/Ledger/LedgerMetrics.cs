@@ -9,6 +9,7 @@ internal sealed class LedgerMetrics
     private readonly Histogram<double> commits;
     private readonly Counter<long> rows;
     private readonly Counter<long> failures;
+    private readonly Counter<long> overruns;
 
     public LedgerMetrics(IMeterFactory factory)
     {
@@ -16,6 +17,7 @@ internal sealed class LedgerMetrics
         commits = meter.CreateHistogram<double>("gateway.ledger.commit.duration", "s", "Time to write one batch of ledger rows.");
         rows = meter.CreateCounter<long>("gateway.ledger.rows", "{row}", "Ledger rows written, started and settled ones.");
         failures = meter.CreateCounter<long>("gateway.ledger.failures", "{failure}", "Batches of ledger rows that could not be written and are tried again.");
+        overruns = meter.CreateCounter<long>("gateway.ledger.bound_exceeded", "{call}", "Calls under a hard budget that cost more than their upper bound.");
     }
 
     public void Observe(Func<long> depth) =>
@@ -28,4 +30,6 @@ internal sealed class LedgerMetrics
     }
 
     public void Failed() => failures.Add(1);
+
+    public void BoundExceeded() => overruns.Add(1);
 }

@@ -4,7 +4,7 @@ using Shared.VirtualKeys;
 
 namespace Shared.Ledger;
 
-/// <summary>Writes attempts into the table <c>attempts</c>. Writing a record again changes nothing, so a batch can be repeated after any error.</summary>
+/// <summary>Writes attempts into the table <c>attempts</c>. A batch is one transaction, so it can be repeated after any error.</summary>
 internal sealed class LedgerRows : IDisposable
 {
     private const string StartColumns =
@@ -18,10 +18,12 @@ internal sealed class LedgerRows : IDisposable
     private readonly SqliteStatement commit;
     private readonly SqliteStatement started;
     private readonly SqliteStatement settled;
+    private readonly SpendTable spend;
 
     public LedgerRows(SqliteSession session)
     {
         this.session = session;
+        spend = new SpendTable(session);
         begin = session.Prepare("BEGIN IMMEDIATE");
         commit = session.Prepare("COMMIT");
         started = session.Prepare($"INSERT INTO attempts ({StartColumns}) VALUES ({Marks(StartColumns)}) ON CONFLICT (sequence) DO NOTHING");
@@ -32,9 +34,17 @@ internal sealed class LedgerRows : IDisposable
 
     public void Begin() => begin.Run();
 
-    public void Commit() => commit.Run();
+    public void Commit()
+    {
+        spend.Write();
+        commit.Run();
+    }
 
-    public void RollBack() => session.RollBack();
+    public void RollBack()
+    {
+        session.RollBack();
+        spend.Forget();
+    }
 
     /// <summary>The row of an attempt that is still open: it counts at its reservation.</summary>
     public void WriteStarted(AttemptLease attempt)
@@ -54,6 +64,7 @@ internal sealed class LedgerRows : IDisposable
             .Add(result.Usage.Output).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
             .Add(attempt.Charged?.Nano).Add((long)attempt.Duration.TotalMicroseconds);
         settled.Run();
+        spend.Add(attempt);
     }
 
     /// <summary>The row of an attempt of a process that died.</summary>
@@ -82,6 +93,7 @@ internal sealed class LedgerRows : IDisposable
         commit.Dispose();
         started.Dispose();
         settled.Dispose();
+        spend.Dispose();
     }
 
     private static void AddStart(SqliteStatement statement, AttemptLease attempt, bool isSettled)

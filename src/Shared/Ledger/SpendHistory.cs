@@ -12,7 +12,8 @@ internal sealed class SpendHistory(GatewayDatabase database, EmbeddedLedger ledg
         return database.Use(session =>
         {
             using var statement = session.Prepare(Query(kind));
-            statement.Add(ownerId).Add(from.ToUnixTimeMilliseconds());
+            var start = from.ToUnixTimeMilliseconds();
+            statement.Add(ownerId).Add(start).Add((start + 59_999) / 60_000);
             var result = new List<SpendRow>();
             while (statement.Read())
             {
@@ -33,10 +34,21 @@ internal sealed class SpendHistory(GatewayDatabase database, EmbeddedLedger ledg
             OwnerKind.Team => "team_id",
             _ => "customer_id",
         };
+        // Whole minutes come from their sums. A span that begins within a minute takes that one from its rows, and what is not settled is in no sum.
         return $"""
-            SELECT minute, kind, upstream, name, {LedgerSums.Dollars(LedgerSums.Spent)}, {LedgerSums.Nanos(LedgerSums.Spent)}, sum(attempt_index = 0), count(*), sum({LedgerSums.Tokens})
-            FROM attempts WHERE {owner} = ? AND started_at >= ?
+            SELECT minute, kind, upstream, name, sum(dollars), sum(nanos), sum(requests), sum(attempts), sum(tokens) FROM (
+                SELECT minute, kind, upstream, name, cost_nano / {Pricing.Money.NanoPerDollar} AS dollars, cost_nano % {Pricing.Money.NanoPerDollar} AS nanos, requests, attempts, tokens
+                FROM spend WHERE {owner} = ?1 AND minute >= ?3{(kind == OwnerKind.Key ? "" : $" AND {owner} <> ''")}
+                UNION ALL
+                SELECT {RowColumns} FROM attempts WHERE {owner} = ?1 AND started_at >= ?2 AND started_at < ?3 * 60000 AND settled
+                UNION ALL
+                SELECT {RowColumns} FROM attempts INDEXED BY attempts_unsettled WHERE {owner} = ?1 AND started_at >= ?2 AND NOT settled
+            )
             GROUP BY minute, kind, upstream, name ORDER BY minute
             """;
     }
+
+    private const string RowColumns = $"""
+        minute, kind, upstream, name, ({LedgerSums.Spent}) / 1000000000, ({LedgerSums.Spent}) % 1000000000, attempt_index = 0, 1, {LedgerSums.Tokens}
+        """;
 }

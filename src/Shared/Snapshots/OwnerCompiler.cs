@@ -11,6 +11,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     private readonly Dictionary<string, Owner> customers = [];
     private readonly Dictionary<string, Owner> teams = [];
     private readonly Dictionary<string, Owner> users = [];
+    private readonly Dictionary<string, KeyDeclaration> declarations = [];
 
     /// <summary>All keys by id: those of the file and those of the database.</summary>
     public Dictionary<string, VirtualKey> Compile(IReadOnlyList<StoredKey> stored)
@@ -60,15 +61,16 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         }
         else
         {
+            declarations.Add(id, declaration);
             keys.Add(id, KeyOf(id, declaration, [hash]) with { Name = declaration.Name ?? name, DeclaredIn = file });
         }
     }
 
     private void AddStored(StoredKey stored, Dictionary<string, VirtualKey> keys)
     {
-        if (keys.TryGetValue(stored.Id, out var declared))
+        if (declarations.ContainsKey(stored.Id))
         {
-            errors.Add(new ConfigError(file, 0, 0, $"keys.{declared.Name}", $"the key {stored.Id} is declared in {file} and kept in the database as well; remove one of them"));
+            errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
             return;
         }
         var (declaration, found) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), $"key {stored.Id} in the database");

@@ -59,7 +59,8 @@ internal sealed class RouteCompiler(IReadOnlyDictionary<string, Provider> provid
                 targets.Add(target);
             }
         }
-        if (declaration.Targets.Count == 0)
+        // A list that is missing altogether was reported.
+        if (declaration.Targets.Count == 0 && declaration.Node?.At("targets") is ConfigSequence)
         {
             errors.Add(declaration.Error("targets", $"route '{route}' has no targets"));
         }

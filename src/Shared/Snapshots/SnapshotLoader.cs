@@ -120,7 +120,7 @@ public sealed class SnapshotLoader : IDisposable
         files = read;
         Interlocked.Exchange(ref keyChangesBuilt, changes);
         var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
-        List<string> errors = [.. found.Select(error => error.ToString())];
+        List<string> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column).Select(error => error.ToString())];
         if (errors.Count == 0 && !(store.HasCurrent && store.Current.Revision == snapshot.Revision))
         {
             snapshot.Compile(compilers, errors);

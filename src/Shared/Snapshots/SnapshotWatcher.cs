@@ -66,8 +66,7 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
             {
                 await Task.Delay(paths.Debounce, clock, stopping.Token);
                 signs.Reader.TryRead(out _);
-                await loader.ReloadIfChangedAsync(stopping.Token);
-                Watch();
+                await ReloadAsync();
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -76,7 +75,22 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
         }
     }
 
-    // Folders may appear later; each is watched from the next look on.
+    private async Task ReloadAsync()
+    {
+        try
+        {
+            // Watched first, so that what changes while it is read is not missed.
+            Watch();
+            await loader.ReloadIfChangedAsync(stopping.Token);
+        }
+        catch (Exception exception) when (!stopping.IsCancellationRequested)
+        {
+            // A store of keys that does not answer, for one: what serves goes on serving, and the next sign tries again.
+            logger.ReloadFailed(exception);
+        }
+    }
+
+    // A folder may appear later: until then its parent tells.
     private void Watch()
     {
         if (paths.ConfigFile is { } file)
@@ -85,7 +99,9 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
         }
         if (paths.ManifestDirectory is { } folder)
         {
-            Watch(Path.GetFullPath(folder), "*");
+            var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+            Watch(full, "*");
+            Watch(Path.GetDirectoryName(full) ?? full, Path.GetFileName(full));
         }
     }
 
@@ -98,7 +114,7 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
         }
         try
         {
-            var watcher = new FileSystemWatcher(folder, filter) { NotifyFilter = NotifyFilters.FileName | NotifyFilters.LastWrite | NotifyFilters.Size };
+            var watcher = new FileSystemWatcher(folder, filter) { NotifyFilter = NotifyFilters.FileName | NotifyFilters.DirectoryName | NotifyFilters.LastWrite | NotifyFilters.Size };
             watcher.Changed += (_, _) => Sign();
             watcher.Created += (_, _) => Sign();
             watcher.Deleted += (_, _) => Sign();

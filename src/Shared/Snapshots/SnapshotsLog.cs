@@ -13,6 +13,9 @@ internal static partial class SnapshotsLog
     [LoggerMessage(LogLevel.Error, "A new configuration was refused for {Count} errors; {Revision} goes on serving.")]
     public static partial void Refused(this ILogger logger, int count, string revision);
 
+    [LoggerMessage(LogLevel.Error, "The configuration could not be read anew; the last one goes on serving.")]
+    public static partial void ReloadFailed(this ILogger logger, Exception exception);
+
     [LoggerMessage(LogLevel.Warning, "Changes in {Folder} are noticed by polling only: {Reason}")]
     public static partial void CannotWatch(this ILogger logger, string folder, string reason);
 }

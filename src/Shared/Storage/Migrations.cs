@@ -51,6 +51,27 @@ internal static class Migrations
         CREATE INDEX attempts_user ON attempts (user_id, started_at) WHERE user_id IS NOT NULL;
         CREATE INDEX attempts_team ON attempts (team_id, started_at) WHERE team_id IS NOT NULL;
         CREATE INDEX attempts_customer ON attempts (customer_id, started_at) WHERE customer_id IS NOT NULL;
+        CREATE INDEX attempts_unsettled ON attempts (started_at) WHERE NOT settled;
+
+        -- What the settled attempts used, minute by minute: kept with them, in the same transactions, so that a start need not read them all.
+        CREATE TABLE spend (
+            key_id TEXT NOT NULL,
+            minute INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            upstream TEXT NOT NULL,
+            name TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            team_id TEXT NOT NULL,
+            customer_id TEXT NOT NULL,
+            cost_nano INTEGER NOT NULL,
+            requests INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            tokens INTEGER NOT NULL,
+            PRIMARY KEY (key_id, minute, kind, upstream, name, user_id, team_id, customer_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX spend_user ON spend (user_id, minute) WHERE user_id <> '';
+        CREATE INDEX spend_team ON spend (team_id, minute) WHERE team_id <> '';
+        CREATE INDEX spend_customer ON spend (customer_id, minute) WHERE customer_id <> '';
 
         CREATE TABLE virtual_keys (
             id TEXT PRIMARY KEY,

@@ -72,10 +72,18 @@ public sealed class ClientTests
         Assert.Equal(1, JsonNode.Parse(answer.Messages[0])!["params"]!["x-vendor"]!.GetValue<int>());
         Assert.Equal(5, answer.Last!["id"]!.GetValue<int>());
 
+        // The client's own handlers run beside each other, so only that the word gets through before the result is told here.
+        var heard = new TaskCompletionSource<float>(TaskCreationOptions.RunContinuationsAsynchronously);
+        host.Tools.Answer = async (_, call, _) =>
+        {
+            var token = JsonNode.Parse(call.Params.Span)!["_meta"]!["progressToken"]!.ToJsonString();
+            await call.OnProgress!(System.Text.Encoding.UTF8.GetBytes($$"""{"progressToken":{{token}},"progress":3}"""));
+            await heard.Task.WaitAsync(TimeSpan.FromSeconds(30), CancellationToken.None);
+            return FakeTools.Result(FakeTools.PlainResult);
+        };
         await using var client = await host.ConnectAsync(version);
-        var heard = new List<float>();
         await client.CallToolAsync("echo", progress: new Recorder(heard), cancellationToken: cancellationToken);
-        Assert.NotEmpty(heard);
+        Assert.Equal(3, await heard.Task);
     }
 
     [Theory]
@@ -174,14 +182,8 @@ public sealed class ClientTests
         return (started.Task, cancelled.Task);
     }
 
-    private sealed class Recorder(List<float> heard) : IProgress<ProgressNotificationValue>
+    private sealed class Recorder(TaskCompletionSource<float> heard) : IProgress<ProgressNotificationValue>
     {
-        public void Report(ProgressNotificationValue value)
-        {
-            lock (heard)
-            {
-                heard.Add(value.Progress);
-            }
-        }
+        public void Report(ProgressNotificationValue value) => heard.TrySetResult(value.Progress);
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Shared.Admission;
 using Shared.Ledger;
 using Shared.Pricing;
@@ -173,6 +174,7 @@ public sealed class EmbeddedLedgerTests : IDisposable
         Assert.Equal(2, gateway.Ledger.Waiting);
         blocker.Execute("ROLLBACK");
         gateway.Ledger.Flush();
+        Assert.Equal(3, Assert.Single(gateway.History.Read(OwnerKind.Key, "k1", DateTimeOffset.UnixEpoch)).Cost.Nano);
 
         Assert.Equal(2, gateway.Count("settled AND cost_nano IN (1, 2)"));
         Assert.Equal(0, gateway.Ledger.Waiting);
@@ -201,6 +203,52 @@ public sealed class EmbeddedLedgerTests : IDisposable
 
         Assert.Equal(1, gateway.Count("settled AND cost_nano = 2"));
         Assert.Equal(1, gateway.Count());
+        Assert.Equal(2, Assert.Single(gateway.History.Read(OwnerKind.Key, "k1", DateTimeOffset.UnixEpoch)).Cost.Nano);
+    }
+
+    [Fact]
+    public void Settle_CostMoreThanItsBoundUnderAHardBudget_IsChargedAndCounted()
+    {
+        using var gateway = new LedgerHarness(folder.Path);
+        gateway.Publish(Key("k1", budgets: [Budget(1_000)]), Key("k2"));
+        long exceeded = 0;
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, enabled) =>
+        {
+            if (instrument.Name == "gateway.ledger.bound_exceeded" && instrument.Meter.Scope == gateway.Meters)
+            {
+                enabled.EnableMeasurementEvents(instrument);
+            }
+        };
+        listener.SetMeasurementEventCallback<long>((_, count, _, _) => exceeded += count);
+        listener.Start();
+
+        gateway.Begin(100).Settle(Used(100));
+        gateway.Begin(100, key: "k2").Settle(Used(101));
+        Assert.Equal(0, exceeded);
+        gateway.Begin(100).Settle(Used(300));
+
+        Assert.Equal(1, exceeded);
+        Assert.Equal(400, gateway.Snapshot.Part<AdmissionTable>().PlanOf(gateway.Snapshot.Keys["k1"]).Request.Budgets[0].Counter.Settled);
+    }
+
+    [Fact]
+    public async Task Settle_FromManyThreadsAtOnce_CountsTheFirstAlone()
+    {
+        using var gateway = new LedgerHarness(folder.Path);
+        gateway.Publish(Key(budgets: [Budget(1_000_000)]));
+        for (var round = 0; round < 200; round++)
+        {
+            var attempt = gateway.Begin(100);
+            using var start = new Barrier(3);
+            await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(() =>
+            {
+                start.SignalAndWait();
+                attempt.Settle(Used(1));
+            }, TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default))).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal(200, gateway.Snapshot.Part<AdmissionTable>().PlanOf(gateway.Snapshot.Keys["k1"]).Request.Budgets[0].Counter.Settled);
     }
 
     [Fact]

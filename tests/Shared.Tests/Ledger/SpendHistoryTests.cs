@@ -39,6 +39,24 @@ public sealed class SpendHistoryTests : IDisposable
     }
 
     [Fact]
+    public void Read_SpanBeginsWithinAMinute_CountsWhatBeganInIt()
+    {
+        using var gateway = new LedgerHarness(folder.Path);
+        var from = gateway.Clock.GetUtcNow();
+        foreach (var (wait, nano) in new[] { (-20, 1L), (20, 2), (9, 4), (22, 8), (300, 16) })
+        {
+            gateway.Clock.AdjustTime(gateway.Clock.GetUtcNow().AddSeconds(wait));
+            gateway.Begin(nano).Settle(Used(nano));
+            gateway.Begin(nano * 100);
+            gateway.Ledger.Flush();
+        }
+
+        Assert.Equal([606, 808, 1616], gateway.History.Read(OwnerKind.Key, "k1", from).Select(row => row.Cost.Nano));
+        Assert.Equal([707, 808, 1616], gateway.History.Read(OwnerKind.Key, "k1", from.AddSeconds(-30)).Select(row => row.Cost.Nano));
+        Assert.Equal([1616], gateway.History.Read(OwnerKind.Key, "k1", from.AddMinutes(2)).Select(row => row.Cost.Nano));
+    }
+
+    [Fact]
     public void Read_FallbackOfOneRequest_CountsOneRequestAndTwoAttempts()
     {
         using var gateway = new LedgerHarness(folder.Path);

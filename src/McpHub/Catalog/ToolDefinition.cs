@@ -1,0 +1,210 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text.Json;
+using McpHub.Upstreams;
+
+namespace McpHub.Catalog;
+
+/// <summary>A tool's definition as its server gave it, as places in its bytes. Only what the hub acts on is looked at; all else stays as it is.</summary>
+internal sealed class ToolDefinition
+{
+    private const int MaxBytes = 256 * 1024;
+    private const int MaxDepth = 100;
+    private const int MaxNameLength = 256;
+
+    private readonly ReadOnlyMemory<byte> json;
+    private (int Start, int End) nameValue;
+    private (int Start, int End) descriptionValue;
+    private (int Start, int End) annotationsValue;
+
+    private ToolDefinition(ReadOnlyMemory<byte> json) => this.json = json;
+
+    /// <summary>The tool's own name.</summary>
+    public string Name { get; private set; } = "";
+
+    /// <summary>Its boolean annotations.</summary>
+    public ImmutableDictionary<string, bool> Annotations { get; private set; } = ImmutableDictionary<string, bool>.Empty;
+
+    /// <summary>Reads a definition.</summary>
+    /// <param name="json">One JSON value.</param>
+    /// <param name="definition">The definition; its name is set wherever one could be read.</param>
+    /// <returns>Null, or why the tool cannot be served.</returns>
+    public static string? Read(ReadOnlyMemory<byte> json, out ToolDefinition definition)
+    {
+        definition = new ToolDefinition(json);
+        try
+        {
+            return definition.Read() ?? (json.Length > MaxBytes ? $"Its definition has {json.Length} bytes; {MaxBytes} are the limit." : null);
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return $"Its definition is nested deeper than {MaxDepth} levels, or holds text that is none.";
+        }
+    }
+
+    /// <summary>Writes the definition with what is to be replaced, on one line.</summary>
+    /// <param name="name">The name that clients see.</param>
+    /// <param name="description">Replaces the description; null: it stays.</param>
+    /// <param name="overrides">Annotations set or replaced.</param>
+    public byte[] Write(string name, string? description, ImmutableDictionary<string, bool> overrides)
+    {
+        var edits = new List<(int Start, int End, byte[] Text)> { (nameValue.Start, nameValue.End, RawJson.String(name)) };
+        var added = new ArrayBufferWriter<byte>();
+        if (description is not null)
+        {
+            Replace(descriptionValue, "description"u8, RawJson.String(description), edits, added);
+        }
+        if (!overrides.IsEmpty)
+        {
+            Replace(annotationsValue, "annotations"u8, WriteAnnotations(overrides), edits, added);
+        }
+        edits.Add((nameValue.End, nameValue.End, added.WrittenSpan.ToArray()));
+        var output = new ArrayBufferWriter<byte>(json.Length + 256);
+        var position = 0;
+        foreach (var (start, end, text) in edits.OrderBy(edit => edit.Start))
+        {
+            output.Write(json.Span[position..start]);
+            output.Write(text);
+            position = end;
+        }
+        output.Write(json.Span[position..]);
+        var line = new ArrayBufferWriter<byte>(output.WrittenCount);
+        RawJson.WriteCompact(output.WrittenSpan, line);
+        return line.WrittenSpan.ToArray();
+    }
+
+    private static void Replace((int Start, int End) value, ReadOnlySpan<byte> member, byte[] text, List<(int, int, byte[])> edits, ArrayBufferWriter<byte> added)
+    {
+        if (value != default)
+        {
+            edits.Add((value.Start, value.End, text));
+            return;
+        }
+        added.Write(",\""u8);
+        added.Write(member);
+        added.Write("\":"u8);
+        added.Write(text);
+    }
+
+    private string? Read()
+    {
+        var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = MaxDepth });
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return "Its definition is not an object.";
+        }
+        string? wrong = "It has no 'inputSchema'.";
+        string? name = null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var member = reader.GetString();
+            reader.Read();
+            var start = (int)reader.TokenStartIndex;
+            switch (member)
+            {
+                case "name":
+                    if (name is not null || reader.TokenType != JsonTokenType.String)
+                    {
+                        return "Its 'name' is not a string, or stands twice.";
+                    }
+                    name = reader.GetString()!;
+                    nameValue = (start, (int)reader.BytesConsumed);
+                    break;
+                case "description":
+                    reader.Skip();
+                    descriptionValue = (start, (int)reader.BytesConsumed);
+                    break;
+                case "annotations":
+                    ReadAnnotations(ref reader);
+                    annotationsValue = (start, (int)reader.BytesConsumed);
+                    break;
+                case "inputSchema":
+                    wrong = CheckSchema(ref reader);
+                    break;
+                default:
+                    reader.Skip();
+                    break;
+            }
+        }
+        if (string.IsNullOrWhiteSpace(name) || name.Length > MaxNameLength)
+        {
+            return $"It has no 'name' of 1 to {MaxNameLength} characters.";
+        }
+        Name = name;
+        return wrong;
+    }
+
+    /// <summary>A tool's input is always an object (specification, server/tools); clients refuse a whole list for one that says otherwise.</summary>
+    private static string? CheckSchema(ref Utf8JsonReader reader)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return "Its 'inputSchema' is not an object.";
+        }
+        var isObject = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isType = reader.ValueTextEquals("type"u8);
+            reader.Read();
+            isObject |= isType && reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("object"u8);
+            reader.Skip();
+        }
+        return isObject ? null : "Its 'inputSchema' has no \"type\": \"object\".";
+    }
+
+    private void ReadAnnotations(ref Utf8JsonReader reader)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return;
+        }
+        var found = ImmutableDictionary.CreateBuilder<string, bool>();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = reader.GetString()!;
+            reader.Read();
+            if (reader.TokenType is JsonTokenType.True or JsonTokenType.False)
+            {
+                found[name] = reader.TokenType == JsonTokenType.True;
+            }
+            reader.Skip();
+        }
+        Annotations = found.ToImmutable();
+    }
+
+    private byte[] WriteAnnotations(ImmutableDictionary<string, bool> overrides)
+    {
+        var output = new ArrayBufferWriter<byte>();
+        output.Write("{"u8);
+        var first = true;
+        if (annotationsValue != default && json.Span[annotationsValue.Start] == (byte)'{')
+        {
+            var old = json.Span[annotationsValue.Start..annotationsValue.End];
+            var reader = new Utf8JsonReader(old);
+            reader.Read();
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var (start, isReplaced) = ((int)reader.TokenStartIndex, overrides.ContainsKey(reader.GetString()!));
+                reader.Read();
+                reader.Skip();
+                if (!isReplaced)
+                {
+                    output.Write(first ? ""u8 : ","u8);
+                    output.Write(old[start..(int)reader.BytesConsumed]);
+                    first = false;
+                }
+            }
+        }
+        foreach (var (name, value) in overrides.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            output.Write(first ? ""u8 : ","u8);
+            output.Write(RawJson.String(name));
+            output.Write(value ? ":true"u8 : ":false"u8);
+            first = false;
+        }
+        output.Write("}"u8);
+        return output.WrittenSpan.ToArray();
+    }
+}

@@ -1,0 +1,47 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace McpHub.Catalog;
+
+/// <summary>
+/// The names that clients see: <c>prefix__tool</c> in the characters and the length that every client and model API takes. A name that had to be
+/// altered carries a hash of the tool's full id, so no tool that comes later can take its name or change it.
+/// </summary>
+internal static class ToolNames
+{
+    private const int HashLength = 4;
+    private const string HashAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+    /// <summary>The exposed name of a tool.</summary>
+    /// <param name="serverId">Its server's id.</param>
+    /// <param name="tool">The server's own name of it.</param>
+    /// <param name="prefix">What names of this server begin with; "": nothing.</param>
+    /// <param name="wanted">The name that the manifest gives it in place of its own; null: its own.</param>
+    /// <param name="maxLength">The longest name.</param>
+    public static string Expose(string serverId, string tool, string prefix, string? wanted, int maxLength)
+    {
+        var plain = prefix.Length == 0 ? wanted ?? tool : $"{prefix}__{wanted ?? tool}";
+        var name = string.Create(plain.Length, plain, static (output, text) =>
+        {
+            for (var i = 0; i < text.Length; i++)
+            {
+                output[i] = char.IsAsciiLetterOrDigit(text[i]) || text[i] is '_' or '-' ? text[i] : '_';
+            }
+        });
+        return name == plain && name.Length <= maxLength ? name : WithHash(name, serverId, tool, maxLength);
+    }
+
+    /// <summary>A name with the hash of its tool's full id, cut to fit.</summary>
+    public static string WithHash(string name, string serverId, string tool, int maxLength)
+    {
+        var digest = SHA256.HashData(Encoding.UTF8.GetBytes($"{serverId}/{tool}"));
+        var hash = string.Create(HashLength, digest, static (output, bytes) =>
+        {
+            for (var i = 0; i < output.Length; i++)
+            {
+                output[i] = HashAlphabet[bytes[i] & 31];
+            }
+        });
+        return $"{name[..Math.Min(name.Length, maxLength - HashLength - 1)]}_{hash}";
+    }
+}

@@ -1,0 +1,93 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using System.Text;
+using Shared.Snapshots;
+using Shared.VirtualKeys;
+
+namespace McpHub.Catalog;
+
+/// <summary>Finds callers' views. Keys with the same grants share one.</summary>
+internal sealed class ToolViews : IToolViews
+{
+    private readonly ToolServers servers;
+    private volatile Cache? cache;
+
+    public ToolViews(ToolServers servers, SnapshotStore snapshots)
+    {
+        this.servers = servers;
+        servers.CatalogChanged += () => Changed?.Invoke();
+        snapshots.Changed += (_, _) => Task.Run(() => Changed?.Invoke());
+    }
+
+    public event Action? Changed;
+
+    public ToolView ViewOf(Snapshot snapshot, VirtualKey key)
+    {
+        var current = cache;
+        var catalog = servers.Catalog;
+        if (current is null || current.Catalog != catalog || current.Snapshot != snapshot)
+        {
+            cache = current = new Cache(catalog, snapshot);
+        }
+        return current.ViewOf(key);
+    }
+
+    /// <summary>The views under one catalog and one snapshot.</summary>
+    private sealed class Cache(ToolCatalog catalog, Snapshot snapshot)
+    {
+        private readonly ConcurrentDictionary<string, ToolView> byKey = new(StringComparer.Ordinal);
+        private readonly ConcurrentDictionary<string, ToolView> byGrants = new(StringComparer.Ordinal);
+
+        public ToolCatalog Catalog { get; } = catalog;
+
+        public Snapshot Snapshot { get; } = snapshot;
+
+        public ToolView ViewOf(VirtualKey key) =>
+            byKey.TryGetValue(key.Id, out var view) ? view : byKey.GetOrAdd(key.Id, byGrants.GetOrAdd(SignatureOf(key), _ => Build(key)));
+
+        private ToolView Build(VirtualKey key)
+        {
+            var tools = Catalog.Tools.Where(tool => IsGranted(key, tool)).ToList();
+            var json = new ArrayBufferWriter<byte>(tools.Sum(tool => tool.Definition.Length + 1) + 2);
+            json.Write("["u8);
+            for (var i = 0; i < tools.Count; i++)
+            {
+                json.Write(i == 0 ? ""u8 : ","u8);
+                json.Write(tools[i].Definition.Span);
+            }
+            json.Write("]"u8);
+            return new ToolView(json.WrittenMemory, tools.ToFrozenDictionary(tool => tool.ExposedName, StringComparer.Ordinal), Convert.ToHexString(SHA256.HashData(json.WrittenSpan)));
+        }
+
+        private static bool IsGranted(VirtualKey key, CatalogTool tool)
+        {
+            var name = $"{tool.Server.Id}/{tool.UpstreamName}";
+            for (Owner? owner = key; owner is not null; owner = owner.Parent)
+            {
+                var grants = owner.Grants ?? (owner == key ? Grants.None : null);
+                if (grants is not null && !(grants.AllowsTool(name) && grants.ToolAnnotations.All(wanted => tool.Annotations.TryGetValue(wanted.Key, out var value) && value == wanted.Value)))
+                {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private static string SignatureOf(VirtualKey key)
+        {
+            var text = new StringBuilder();
+            for (Owner? owner = key; owner is not null; owner = owner.Parent)
+            {
+                if (owner.Grants is { } grants)
+                {
+                    text.AppendJoin('\n', grants.Tools).Append('\u001e')
+                        .AppendJoin('\n', grants.ToolAnnotations.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"));
+                }
+                text.Append('\u001d');
+            }
+            return text.ToString();
+        }
+    }
+}

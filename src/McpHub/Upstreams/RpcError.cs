@@ -1,0 +1,56 @@
+using System.Buffers;
+using System.Text.Json;
+using Shared.Http;
+using Shared.Tools;
+
+namespace McpHub.Upstreams;
+
+/// <summary>The JSON-RPC errors that the hub itself answers with. Own codes stand outside -32768 to -32000, which JSON-RPC keeps for itself.</summary>
+internal static class RpcError
+{
+    /// <summary>A member of the parameters is missing or wrong; also an unknown tool (specification, server/tools, error handling).</summary>
+    public const int InvalidParams = -32602;
+
+    /// <summary>The method does not exist.</summary>
+    public const int MethodNotFound = -32601;
+
+    /// <summary>The upstream cannot be reached or broke off.</summary>
+    public const int UpstreamUnavailable = -31503;
+
+    /// <summary>The upstream did not answer in time.</summary>
+    public const int UpstreamTimeout = -31504;
+
+    /// <summary>The upstream answered what is no answer.</summary>
+    public const int UpstreamInvalid = -31502;
+
+    /// <summary>A budget or limit refuses the call.</summary>
+    public const int Refused = -31429;
+
+    public static ToolCallOutcome Of(int code, string message) => new(default, Write(code, message, null));
+
+    public static ToolCallOutcome Of(GatewayError error) => new(default, Write(error.Status == 503 ? UpstreamUnavailable : Refused, error.Message, error));
+
+    public static ToolCallOutcome UnknownTool(string name) => Of(InvalidParams, $"Unknown tool: {name}");
+
+    private static byte[] Write(int code, string message, GatewayError? detail)
+    {
+        var output = new ArrayBufferWriter<byte>(256);
+        using var writer = new Utf8JsonWriter(output);
+        writer.WriteStartObject();
+        writer.WriteNumber("code", code);
+        writer.WriteString("message", message);
+        if (detail is not null)
+        {
+            writer.WriteStartObject("data");
+            writer.WriteString("code", detail.Code);
+            if (detail.RetryAfter is { } wait)
+            {
+                writer.WriteNumber("retryAfterSeconds", Math.Ceiling(wait.TotalSeconds));
+            }
+            writer.WriteEndObject();
+        }
+        writer.WriteEndObject();
+        writer.Flush();
+        return output.WrittenSpan.ToArray();
+    }
+}

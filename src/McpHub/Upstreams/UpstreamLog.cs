@@ -1,0 +1,48 @@
+using Microsoft.Extensions.Logging;
+
+namespace McpHub.Upstreams;
+
+internal static partial class UpstreamLog
+{
+    [LoggerMessage(LogLevel.Information, "Tool server {Server}: connected, protocol {Version}, {Tools} tools.")]
+    public static partial void Connected(this ILogger logger, string server, string version, int tools);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: not connected ({Reason}): {Message} {Detail}")]
+    public static partial void NotConnected(this ILogger logger, string server, string reason, string message, string? detail);
+
+    [LoggerMessage(LogLevel.Information, "Tool server {Server}: down ({Reason}); next try in {Seconds:0.##} s.")]
+    public static partial void Reconnecting(this ILogger logger, string server, string reason, double seconds);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: its list of tools is too long or never ends; {Tools} are taken.")]
+    public static partial void ListCut(this ILogger logger, string server, int tools);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: what it wrote is no JSON-RPC message ({Bytes} bytes).")]
+    public static partial void NotJson(this ILogger logger, string server, long bytes);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: a message of {Bytes} bytes exceeds its limit and is dropped.")]
+    public static partial void MessageTooLarge(this ILogger logger, string server, long bytes);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: answered a request that was never sent, or too late.")]
+    public static partial void StrayAnswer(this ILogger logger, string server);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: could not be told ({Reason}).")]
+    public static partial void CancelNotSent(this ILogger logger, string server, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: its session could not be ended ({Reason}).")]
+    public static partial void FarewellFailed(this ILogger logger, string server, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: its event stream broke ({Reason}).")]
+    public static partial void ListeningBroke(this ILogger logger, string server, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: does not end by itself and is killed.")]
+    public static partial void KillingServer(this ILogger logger, string server);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: could not be killed ({Reason}).")]
+    public static partial void KillFailed(this ILogger logger, string server, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server} wrote to its error stream, at last: {Text}")]
+    public static partial void LastWords(this ILogger logger, string server, string text);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: tool {Tool} is quarantined: {Reason}")]
+    public static partial void Quarantined(this ILogger logger, string server, string tool, string reason);
+}

@@ -1,0 +1,85 @@
+using System.Text.RegularExpressions;
+
+namespace Gateway.Tests.Interop;
+
+/// <summary>
+/// One suite in JavaScript, run once against a gateway of its own, and its tests' outcomes. Each of its tests is a test here as well, so that a run's
+/// counts are the real ones.
+/// </summary>
+/// <param name="file">The suite's file in <c>tests/interop</c>.</param>
+public abstract partial class NodeSuite(string file) : IAsyncLifetime
+{
+    private static readonly TimeSpan RunGuard = TimeSpan.FromMinutes(8);
+
+    private readonly Dictionary<string, string?> failures = new(StringComparer.Ordinal);
+    private string whole = "";
+
+    /// <inheritdoc/>
+    public async ValueTask InitializeAsync()
+    {
+        if (!InteropFolder.IsInstalled)
+        {
+            return;
+        }
+        var cancellationToken = TestContext.Current.CancellationToken;
+        var folder = Directory.CreateTempSubdirectory("gateway-interop-").FullName;
+        try
+        {
+            await using var servers = await RealToolServers.DeclareAsync(folder, cancellationToken);
+            await using var gateway = await RunningGateway.StartAsync(folder, cancellationToken);
+            var environment = new Dictionary<string, string>
+            {
+                ["GATEWAY_URL"] = gateway.Address.ToString().TrimEnd('/'),
+                ["GATEWAY_KEY"] = gateway.Key,
+                ["GATEWAY_ADMIN_KEY"] = gateway.AdminKey,
+                ["GATEWAY_MANIFESTS"] = Path.Combine(folder, "tool-manifests"),
+                ["GATEWAY_FILES"] = servers.Files,
+            };
+            await using var suite = ChildProcess.Start(InteropFolder.Node, [Path.Combine(InteropFolder.Folder, file)], InteropFolder.Folder, environment);
+            await suite.WaitForExitAsync(cancellationToken).WaitAsync(RunGuard, cancellationToken);
+            Read(suite.Output);
+            whole = $"{file} ended with {suite.ExitCode}:{Environment.NewLine}{suite.Output}{Environment.NewLine}The gateway printed:{Environment.NewLine}{WithoutKeys(gateway.Output)}";
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Fails as the suite's test of that name failed, or if the suite ended before it.</summary>
+    internal void AssertPassed(string test)
+    {
+        Assert.SkipUnless(InteropFolder.IsInstalled, InteropFolder.Missing);
+        if (!failures.TryGetValue(test, out var failure))
+        {
+            Assert.Fail($"The suite reported no outcome of this test. {whole}");
+        }
+        if (failure is not null)
+        {
+            Assert.Fail(failure);
+        }
+    }
+
+    private static string WithoutKeys(string text) => Keys().Replace(text, "[key]");
+
+    private void Read(string output)
+    {
+        foreach (Match outcome in Outcomes().Matches(output))
+        {
+            failures[outcome.Groups["name"].Value] = outcome.Groups["failed"].Success ? outcome.Groups["failed"].Value : null;
+        }
+    }
+
+    [GeneratedRegex(@"^(?:ok - (?<name>.+) \(\d+ ms\)|not ok - (?<name>[^\r\n]+?) \(\d+ ms\): (?<failed>[^\r\n]*(?:\r?\n#   [^\r\n]*)*))\r?$", RegexOptions.Multiline)]
+    private static partial Regex Outcomes();
+
+    [GeneratedRegex("[sa]k-gw-[0-9A-Za-z-]+")]
+    private static partial Regex Keys();
+}

@@ -1,0 +1,68 @@
+namespace Gateway.Tests.Interop;
+
+/// <summary>The suites take turns: each of them starts a gateway and several tool servers.</summary>
+[CollectionDefinition(Name)]
+public sealed class InteropCollection
+{
+    public const string Name = "Interop";
+}
+
+/// <summary>The official OpenAI client for Node.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class OpenAiNodeTests(OpenAiNodeTests.Suite suite) : IClassFixture<OpenAiNodeTests.Suite>
+{
+    private const string File = "openai.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void OpenAiNodeClient_RealGateway_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>The MCP client of the 1.x SDK, which shakes hands.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class McpSdkV1Tests(McpSdkV1Tests.Suite suite) : IClassFixture<McpSdkV1Tests.Suite>
+{
+    private const string File = "mcp-sdk-v1.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void McpSdkV1Client_RealToolServers_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>The MCP client of the 2.x line, which speaks both eras.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class McpClientV2Tests(McpClientV2Tests.Suite suite) : IClassFixture<McpClientV2Tests.Suite>
+{
+    private const string File = "mcp-client-v2.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void McpClientV2_RealToolServers_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>A tool server asked directly, and through the gateway.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class ComparisonTests(ComparisonTests.Suite suite) : IClassFixture<ComparisonTests.Suite>
+{
+    private const string File = "compare.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void ToolServer_DirectAndThroughTheGateway_SaysTheSame(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
