@@ -2,6 +2,8 @@ using Gateway.Admin;
 using Gateway.Commands;
 using Gateway.Hosting;
 using LlmProxy;
+using McpHub;
+using McpHub.Serving;
 using Shared.Admission;
 using Shared.Http;
 using Shared.Snapshots;
@@ -28,8 +30,9 @@ internal static class Program
         builder.Services.AddAdmission();
         builder.Services.AddGatewayRequests();
         builder.Services.AddGatewayTelemetry();
-        builder.Services.AddAdminApi();
         builder.Services.AddLlmProxy();
+        builder.Services.AddMcpHub();
+        builder.Services.AddAdminApi();
         adjust?.Invoke(builder);
 
         var app = builder.Build();
@@ -37,6 +40,7 @@ internal static class Program
         app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
         app.MapAdminApi();
         app.MapLlmProxy();
+        app.MapMcpHub();
         return app;
     }
 }

@@ -5,24 +5,15 @@ using McpHub.Upstreams;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
+using Shared.Tools;
 
 namespace McpHub.Catalog;
-
-/// <summary>Where a tool server stands, for admins.</summary>
-/// <param name="Id">Its id.</param>
-/// <param name="Status">Where its connection stands.</param>
-/// <param name="Since">Since when.</param>
-/// <param name="ProtocolVersion">The revision that was agreed on; null while it is down.</param>
-/// <param name="Tools">Tools that it lists.</param>
-/// <param name="Quarantined">Those of them that are not served.</param>
-/// <param name="Reason">Why it is down, as a short code.</param>
-public sealed record ToolServerState(string Id, UpstreamStatus Status, DateTimeOffset Since, string? ProtocolVersion, int Tools, ImmutableArray<QuarantinedTool> Quarantined, string? Reason);
 
 /// <summary>
 /// The tool servers of the current snapshot. Each is connected by itself, in parallel; one whose manifest changes is connected anew, the others keep
 /// their connections. Holds the catalog of all their tools.
 /// </summary>
-public sealed class ToolServers : IHostedService, IAsyncDisposable
+public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDisposable
 {
     private readonly SnapshotStore snapshots;
     private readonly ToolServerConnector connect;
@@ -44,18 +35,11 @@ public sealed class ToolServers : IHostedService, IAsyncDisposable
     /// <summary>All tools as they are now.</summary>
     internal ToolCatalog Catalog => catalog;
 
-    /// <summary>The state of each tool server of the current snapshot, ordered by id.</summary>
-    public IReadOnlyList<ToolServerState> States
-    {
-        get
-        {
-            var (known, current) = (running, catalog);
-            return [.. snapshots.Current.Manifests.Select(manifest => known.TryGetValue(manifest.Id, out var upstream) && upstream.Current is var status
-                ? new ToolServerState(manifest.Id, status.State, status.Since, status.Server?.ProtocolVersion, status.Tools.Count,
-                    current.Quarantined.GetValueOrDefault(manifest.Id, []), status.Reason)
-                : new ToolServerState(manifest.Id, UpstreamStatus.Disabled, clock.GetUtcNow(), null, 0, [], null))];
-        }
-    }
+    /// <inheritdoc/>
+    public event Action<ToolServerState>? Changed;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ToolServerState> ReadAll() => [.. snapshots.Current.Manifests.Select(StateOf)];
 
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
@@ -110,19 +94,30 @@ public sealed class ToolServers : IHostedService, IAsyncDisposable
             }
             foreach (var manifest in wanted.Values.Where(manifest => !upstreams.ContainsKey(manifest.Id)))
             {
-                upstreams[manifest.Id] = (SignatureOf(manifest), new Upstream(manifest, connect, OnTools, clock, logger));
+                upstreams[manifest.Id] = (SignatureOf(manifest), new Upstream(manifest, connect, toolsChanged => OnUpstream(manifest, toolsChanged), clock, logger));
             }
             running = upstreams.ToImmutableDictionary(pair => pair.Key, pair => pair.Value.Upstream);
         }
         Rebuild(current);
     }
 
-    private void OnTools()
+    private void OnUpstream(ToolManifest manifest, bool toolsChanged)
     {
-        if (snapshots.HasCurrent)
+        if (toolsChanged)
         {
             Rebuild(snapshots.Current);
         }
+        Changed?.Invoke(StateOf(manifest));
+    }
+
+    private ToolServerState StateOf(ToolManifest manifest)
+    {
+        var (current, status) = (catalog, running.TryGetValue(manifest.Id, out var upstream) ? upstream.Current : null);
+        var transport = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.StreamableHttp => "http", _ => "built-in" };
+        var state = status?.State switch { UpstreamStatus.Ready => "connected", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
+        var tools = status?.State == UpstreamStatus.Ready ? current.Tools.Count(tool => tool.Server.Id == manifest.Id) : 0;
+        return new ToolServerState(manifest.Id, manifest.Title ?? manifest.Id, transport, state, tools,
+            [.. current.Quarantined.GetValueOrDefault(manifest.Id, []).Select(tool => $"{tool.Tool}: {tool.Reason}")], status?.Reason);
     }
 
     private void Rebuild(Snapshot snapshot)

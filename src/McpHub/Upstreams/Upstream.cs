@@ -31,7 +31,7 @@ internal sealed class Upstream : IAsyncDisposable
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
     private readonly ToolServerConnector connect;
-    private readonly Action changed;
+    private readonly Action<bool> changed;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
@@ -39,7 +39,7 @@ internal sealed class Upstream : IAsyncDisposable
     private readonly Task running;
     private volatile Status current;
 
-    public Upstream(ToolManifest manifest, ToolServerConnector connect, Action changed, TimeProvider clock, ILogger logger)
+    public Upstream(ToolManifest manifest, ToolServerConnector connect, Action<bool> changed, TimeProvider clock, ILogger logger)
     {
         (Manifest, this.connect, this.changed, this.clock, this.logger) = (manifest, connect, changed, clock, logger);
         current = new Status(UpstreamStatus.Connecting, clock.GetUtcNow(), null, [], null);
@@ -134,10 +134,7 @@ internal sealed class Upstream : IAsyncDisposable
     {
         var toolsChanged = !ReferenceEquals(next.Tools, current.Tools);
         current = next;
-        if (toolsChanged)
-        {
-            changed();
-        }
+        changed(toolsChanged);
     }
 
     /// <summary>A moment in the life of an upstream.</summary>
