@@ -13,6 +13,7 @@ public static class SnapshotsFeature
     /// </summary>
     public static IServiceCollection AddSnapshots(this IServiceCollection services, SnapshotPaths paths)
     {
+        _ = Task.Run(SnapshotBuilder.WarmUp);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(paths);
         services.AddSingleton<SnapshotStore>();
