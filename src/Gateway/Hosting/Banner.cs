@@ -62,7 +62,7 @@ internal static class Banner
         foreach (var provider in snapshot.Providers.Values.OrderBy(provider => provider.Dialect == "simulator").ThenBy(provider => provider.Id, StringComparer.Ordinal))
         {
             yield return provider.Dialect == "simulator"
-                ? new BannerLine(BannerTone.Warning, $"  {provider.Id,-16} SIMULATED: answers offline with made-up text and costs nothing")
+                ? new BannerLine(BannerTone.Warning, $"  {provider.Id,-16} SIMULATED: answers offline with made-up text, charged to budgets as if it were real")
                 : Plain($"  {provider.Id,-16} from {provider.Origin}");
         }
         yield return Plain("");
