@@ -56,7 +56,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         (this.app, Ledger, Memory) = (app, ledger, memory);
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
         Address = new Uri(address);
-        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false });
+        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false, RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 });
     }
 
     public Uri Address { get; }
@@ -151,13 +151,13 @@ internal sealed class ProxyHost : IAsyncDisposable
     /// <summary>Posts a chat completion; returns when the headers are there.</summary>
     public Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null) => PostAsync(Encoding.UTF8.GetBytes(body), cancellationToken);
 
-    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null)
+    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null, string idempotencyKey = "idem-1")
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, "/v1/chat/completions"));
         request.Content = new ByteArrayContent(body);
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         request.Headers.TryAddWithoutValidation("Authorization", "Bearer sk-gw-client-secret");
-        request.Headers.TryAddWithoutValidation("Idempotency-Key", "idem-1");
+        request.Headers.TryAddWithoutValidation("Idempotency-Key", idempotencyKey);
         request.Headers.TryAddWithoutValidation("X-Stainless-Lang", "js");
         return await invoker.SendAsync(request, cancellationToken ?? TestContext.Current.CancellationToken);
     }
