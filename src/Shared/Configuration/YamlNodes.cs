@@ -25,13 +25,21 @@ internal sealed class YamlNodes
     /// <summary>The root of the document (an empty mapping for an empty file), or null where it cannot be read; the reasons are then among the errors.</summary>
     public static ConfigNode? Read(string file, string text, ICollection<ConfigError> errors)
     {
+        var nodes = new YamlNodes(file, text, errors);
         try
         {
-            return new YamlNodes(file, text, errors).ReadDocument();
+            return nodes.ReadDocument();
         }
         catch (YamlException exception)
         {
             errors.Add(new ConfigError(file, (int)exception.Start.Line, (int)exception.Start.Column, "", $"not valid YAML: {exception.Message}"));
+            return null;
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or FormatException or OverflowException)
+        {
+            // The parser gives up on some broken texts without a place; the last thing it understood is near.
+            var end = nodes.parser.Current?.End ?? Mark.Empty;
+            errors.Add(new ConfigError(file, (int)end.Line, (int)end.Column, "", "not valid YAML from here on, or in the lines after"));
             return null;
         }
         catch (NestingException exception)
