@@ -53,6 +53,7 @@ public sealed class BadInputTests
         Assert.Equal((code, member), (error.GetProperty("code").GetString(), error.GetProperty("param").GetString()));
         Assert.Equal("false", response.Header("x-should-retry"));
         Assert.Empty(fake.Requests);
+        await host.RequestEndedAsync();
         Assert.Equal(0, host.Memory.Held);
         Assert.Equal(0, host.Ledger.Begun);
     }
@@ -78,9 +79,11 @@ public sealed class BadInputTests
         var body = "{\"model\":\"fake/m\",\"x\":\"" + new string('x', 1000) + "\"}";
 
         using var response = await host.PostAsync(body);
+        using var chunked = await host.PostAsync(Encoding.UTF8.GetBytes(body), isChunked: true);
 
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
         Assert.Contains("\"code\":\"request_too_large\"", await response.TextAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, chunked.StatusCode);
         Assert.Equal(0, host.Memory.Held);
     }
 
@@ -111,6 +114,7 @@ public sealed class BadInputTests
         using var response = await host.PostAsync("{\"model\":\"fake/m\"}");
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        await host.RequestEndedAsync();
         Assert.Equal(0, host.Memory.Held);
     }
 

@@ -217,6 +217,26 @@ public sealed class FallbackTests
     }
 
     [Fact]
+    public async Task Post_ClientLeavesBeforeARetry_NothingMoreIsSent()
+    {
+        await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);
+        var clock = new WatchedClock();
+        await using var host = await StartAsync(fake, null, retries: 2, clock);
+        fake.Otherwise = _ => FakeReply.Error(429) with { Headers = new Dictionary<string, string> { ["retry-after"] = "20" } };
+        using var leave = new CancellationTokenSource();
+
+        var posting = host.PostAsync("""{"model":"fake/small","messages":[]}""", leave.Token);
+        await clock.TimerAsync(TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20));
+        await leave.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => posting);
+        await host.RequestEndedAsync();
+        clock.Advance(TimeSpan.FromMinutes(1));
+
+        Assert.Single(fake.Requests);
+        Assert.Equal(CallOutcome.Failed, Assert.Single(host.Ledger.Rows).Result.Outcome);
+    }
+
+    [Fact]
     public async Task Post_SecondTargetHasAnotherOutputMember_EachGetsItsOwnEdits()
     {
         await using var first = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);

@@ -97,6 +97,18 @@ public sealed class RelayFidelityTests
     }
 
     [Fact]
+    public async Task Post_ForwardedHeaderIsNoAscii_IsLeftOutAndTheCallServed()
+    {
+        await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);
+        await using var host = await StartAsync(fake, "small");
+
+        using var response = await host.PostAsync("""{"model":"fast","messages":[]}"""u8.ToArray(), idempotencyKey: "schlüssel");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.False(Assert.Single(fake.Requests).Headers.ContainsKey("Idempotency-Key"));
+    }
+
+    [Fact]
     public async Task Post_ModelOfTargetDiffers_OnlyTheModelIsReplaced()
     {
         await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);

@@ -251,6 +251,8 @@ public sealed class StreamingTests
         {
             await response.TextAsync();
         }
+        await host.RequestEndedAsync();
+        await host.RequestEndedAsync();
 
         Assert.Equal(0, host.Memory.Held);
     }

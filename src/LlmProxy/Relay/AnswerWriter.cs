@@ -21,9 +21,9 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         ResponseHeaders.Relay(call, answer.Response!.Headers);
         ResponseHeaders.Describe(call, answer);
         ResponseHeaders.Describe(call);
-        if (answer.Response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var type))
+        if (answer.Response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var values) && values.ToString() is var type && ResponseHeaders.IsPlain(type))
         {
-            response.ContentType = type.ToString();
+            response.ContentType = type;
         }
         if (answer.Body is { } body)
         {

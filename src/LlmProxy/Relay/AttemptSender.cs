@@ -107,14 +107,14 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
         }
         foreach (var name in Forwarded)
         {
-            if (call.Context.Request.Headers.TryGetValue(name, out var values) && !request.Headers.NonValidated.Contains(name))
+            if (call.Context.Request.Headers.TryGetValue(name, out var values) && ResponseHeaders.IsPlain(values) && !request.Headers.NonValidated.Contains(name))
             {
                 request.Headers.TryAddWithoutValidation(name, (string?)values);
             }
         }
         var activity = answer.Activity ?? Activity.Current;
         request.Headers.TryAddWithoutValidation("traceparent", activity?.Id ?? call.Request.TraceParent);
-        if ((activity?.TraceStateString ?? call.Request.TraceState) is { Length: > 0 } state)
+        if ((activity?.TraceStateString ?? call.Request.TraceState) is { Length: > 0 } state && ResponseHeaders.IsPlain(state))
         {
             request.Headers.TryAddWithoutValidation("tracestate", state);
         }

@@ -66,16 +66,11 @@ internal sealed class Deadline : IDisposable
             pool.Return(this);
             return;
         }
-        timer.Dispose();
-        source.Dispose();
+        Close();
     }
 
-    /// <summary>Ends it for good.</summary>
-    public void Close()
-    {
-        timer.Dispose();
-        source.Dispose();
-    }
+    /// <summary>Ends it for good. The source is left to the collector: the timer may just be cancelling it on another thread, and it holds nothing else.</summary>
+    public void Close() => timer.Dispose();
 
     private void OnTimer()
     {

@@ -41,6 +41,9 @@ internal static class ResponseHeaders
         return null;
     }
 
+    /// <summary>Whether a header's value can be sent at all: neither HTTP client nor server takes other characters, and nobody's odd header may fail a call.</summary>
+    public static bool IsPlain(string? value) => value is not null && !value.AsSpan().ContainsAnyExceptInRange(' ', '~');
+
     /// <summary>Passes the upstream's headers on.</summary>
     public static void Relay(ChatCall call, HttpResponseHeaders upstream)
     {
@@ -48,9 +51,9 @@ internal static class ResponseHeaders
         var headers = call.Context.Response.Headers;
         foreach (var header in upstream.NonValidated)
         {
-            if (NameFor(header.Key, limitsAreOurs) is { } name)
+            if (NameFor(header.Key, limitsAreOurs) is { } name && header.Value.ToString() is var value && IsPlain(value))
             {
-                headers[name] = header.Value.ToString();
+                headers[name] = value;
             }
         }
     }

@@ -17,15 +17,15 @@ internal sealed class UpstreamError(TargetPlan target, int status, string? conte
     /// <summary>Keeps what may be passed on of the answer's headers; the rest goes with the answer.</summary>
     public void Keep(HttpResponseMessage upstream)
     {
-        if (upstream.Content.Headers.NonValidated.TryGetValues("Content-Encoding", out var encoding))
+        if (upstream.Content.Headers.NonValidated.TryGetValues("Content-Encoding", out var encoding) && ResponseHeaders.IsPlain(encoding.ToString()))
         {
             headers.Add(new("Content-Encoding", encoding.ToString()));
         }
         foreach (var header in upstream.Headers.NonValidated)
         {
-            if (ResponseHeaders.NameFor(header.Key, limitsAreOurs: false) is { } name)
+            if (ResponseHeaders.NameFor(header.Key, limitsAreOurs: false) is { } name && header.Value.ToString() is var value && ResponseHeaders.IsPlain(value))
             {
-                headers.Add(new(name, header.Value.ToString()));
+                headers.Add(new(name, value));
             }
         }
     }
@@ -33,7 +33,7 @@ internal sealed class UpstreamError(TargetPlan target, int status, string? conte
     public async Task WriteAsync(HttpResponse response, CancellationToken cancellationToken)
     {
         response.StatusCode = Status;
-        response.ContentType = contentType;
+        response.ContentType = ResponseHeaders.IsPlain(contentType) ? contentType : null;
         response.ContentLength = bytes.Length;
         foreach (var (name, value) in headers)
         {

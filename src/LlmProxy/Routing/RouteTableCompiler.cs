@@ -4,6 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
 using LlmProxy.Providers;
+using LlmProxy.Relay;
 using LlmProxy.Telemetry;
 using Microsoft.Extensions.Primitives;
 using Shared.Ledger;
@@ -59,10 +60,14 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
         {
             errors.Add($"Provider '{provider.Id}' ({provider.Origin}): output limit member '{provider.OutputLimitMember}' is neither 'max_completion_tokens' nor 'max_tokens'.");
         }
+        if (provider.ApiKey is { } key && !ResponseHeaders.IsPlain(key))
+        {
+            errors.Add($"Provider '{provider.Id}' ({provider.Origin}): its key holds characters that no header can carry, perhaps a line break.");
+        }
         foreach (var (name, value) in provider.Headers)
         {
             using var probe = new HttpRequestMessage();
-            if (!probe.Headers.TryAddWithoutValidation(name, value))
+            if (!probe.Headers.TryAddWithoutValidation(name, value) || !ResponseHeaders.IsPlain(value))
             {
                 errors.Add($"Provider '{provider.Id}' ({provider.Origin}): header '{name}' cannot be sent with a request.");
             }
@@ -157,8 +162,8 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
             },
             HonoursMaxCompletionTokens = provider.OutputLimitMember == "max_completion_tokens",
             OutputIsFree = TargetPlan.HasFreeOutput(price),
-            ProviderHeader = new StringValues(provider.Id),
-            ModelHeader = Ascii.IsValid(model) && !model.Any(char.IsControl) ? new StringValues(model) : StringValues.Empty,
+            ProviderHeader = ResponseHeaders.IsPlain(provider.Id) ? new StringValues(provider.Id) : StringValues.Empty,
+            ModelHeader = ResponseHeaders.IsPlain(model) ? new StringValues(model) : StringValues.Empty,
         };
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 using Shared.Http;
@@ -52,7 +53,10 @@ internal sealed class PostEndpoint(BytePath bytePath, SessionRegistry sessions, 
         {
             session.NoteSdkActivity(time.GetTimestamp());
         }
-        using var again = new MemoryStream(post.Bytes.ToArray(), writable: false);
+        // The SDK has read it to the end before anything else happens, so it may read from the very buffer.
+        using var again = MemoryMarshal.TryGetArray(post.Bytes, out var segment)
+            ? new MemoryStream(segment.Array!, segment.Offset, segment.Count, writable: false)
+            : new MemoryStream(post.Bytes.ToArray(), writable: false);
         context.Request.Body = again;
         context.Request.ContentLength = again.Length;
         post.Enter();

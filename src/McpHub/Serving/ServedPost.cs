@@ -33,6 +33,9 @@ internal sealed class ServedPost(GatewayRequest request, PooledBody body, RpcMes
     /// <summary>Makes this the current POST of the flow of execution from here on.</summary>
     public void Enter() => Flowing.Value = this;
 
+    /// <summary>Forgets the current POST in the flow of execution from here on, which else would keep its snapshot alive as long as it lasts.</summary>
+    public static void Leave() => Flowing.Value = null;
+
     /// <summary>Takes a reference, to be given back with <see cref="Dispose"/>. False: the body is gone, because the client left before anybody looked at it.</summary>
     public bool TryRetain()
     {

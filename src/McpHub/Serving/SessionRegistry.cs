@@ -24,25 +24,30 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
     public bool TryFind(string id, [NotNullWhen(true)] out ClientSession? session) => sessions.TryGetValue(id, out session);
 
     /// <summary>Runs a server for as long as its session, or its one stateless request, lasts; the SDK calls this for each that it creates.</summary>
-    public async Task RunAsync(HttpContext context, McpServer server, CancellationToken cancellationToken)
+    public Task RunAsync(HttpContext context, McpServer server, CancellationToken cancellationToken)
     {
         if (server.SessionId is not { Length: > 0 } id)
         {
-            await server.RunAsync(cancellationToken);
-            return;
+            return server.RunAsync(cancellationToken);
         }
         var request = GatewayRequest.Of(context);
         var key = request.Key ?? throw new InvalidOperationException("An MCP session was opened without a virtual key.");
-        var session = new ClientSession(id, key.Id, context.User, server, views.ViewOf(request.Snapshot, key).Fingerprint, time.GetTimestamp());
-        sessions[id] = session;
+        var fingerprint = views.ViewOf(request.Snapshot, key).Fingerprint;
+        return RunAsync(new ClientSession(id, key.Id, context.User, server, fingerprint, time.GetTimestamp()), cancellationToken);
+    }
+
+    private async Task RunAsync(ClientSession session, CancellationToken cancellationToken)
+    {
+        ServedPost.Leave();
+        sessions[session.Id] = session;
         try
         {
             await using var ending = cancellationToken.UnsafeRegister(static state => ((ClientSession)state!).End(), session);
-            await server.RunAsync(cancellationToken);
+            await session.Server.RunAsync(cancellationToken);
         }
         finally
         {
-            sessions.TryRemove(id, out _);
+            sessions.TryRemove(session.Id, out _);
             session.End();
         }
     }

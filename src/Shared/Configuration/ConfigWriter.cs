@@ -54,7 +54,7 @@ internal static class ConfigWriter
         foreach (var member in shape.Members)
         {
             var value = member.Property.GetValue(record);
-            if (value is not null && (member.Required || !IsSame(value, member.Property.GetValue(shape.Blank))))
+            if (value is not null && (member.Required || !IsSame(value, member.Default)))
             {
                 writer.WritePropertyName(member.Name);
                 Write(writer, value);

@@ -11,7 +11,7 @@ internal sealed class TypeShape
     private static readonly ConcurrentDictionary<Type, TypeShape> Shapes = new();
 
     private readonly Lazy<MemberShape[]> members;
-    private readonly Lazy<object?> blank;
+    private readonly Lazy<object> blank;
 
     private TypeShape(Type type)
     {
@@ -25,8 +25,8 @@ internal sealed class TypeShape
             IsMap = definition == typeof(IReadOnlyDictionary<,>);
         }
         Shorthand = type.GetCustomAttribute<ShorthandAttribute>() is { } shorthand ? Scalars.CamelCase(shorthand.Property) : null;
-        members = new(() => [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.CanWrite).Select(property => new MemberShape(property))]);
-        blank = new(() => Activator.CreateInstance(type));
+        members = new(() => [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.CanWrite).Select(property => new MemberShape(property, this))]);
+        blank = new(NewRecord);
     }
 
     public Type Type { get; }
@@ -48,7 +48,7 @@ internal sealed class TypeShape
     public MemberShape[] Members => members.Value;
 
     /// <summary>A record of the type with all its defaults; never changed.</summary>
-    public object? Blank => blank.Value;
+    public object Blank => blank.Value;
 
     public static TypeShape Of(Type type) => Shapes.GetOrAdd(Nullable.GetUnderlyingType(type) ?? type, key => new TypeShape(key));
 
@@ -72,13 +72,18 @@ internal sealed class TypeShape
 }
 
 /// <summary>One member of a record.</summary>
-internal sealed class MemberShape(PropertyInfo property)
+internal sealed class MemberShape(PropertyInfo property, TypeShape owner)
 {
+    private readonly Lazy<object?> standard = new(() => property.GetValue(owner.Blank));
+
     public string Name { get; } = Scalars.CamelCase(property.Name);
 
     public PropertyInfo Property { get; } = property;
 
     public Type Type { get; } = property.PropertyType;
+
+    /// <summary>The value that the member has where nothing is written.</summary>
+    public object? Default => standard.Value;
 
     public bool Required { get; } = property.IsDefined(typeof(RequiredMemberAttribute));
 

@@ -50,13 +50,14 @@ internal sealed class ProxyHost : IAsyncDisposable
 
     private readonly WebApplication app;
     private readonly HttpMessageInvoker invoker;
+    private readonly SemaphoreSlim ended;
 
-    private ProxyHost(WebApplication app, MemoryLedger ledger, BodyMemory memory)
+    private ProxyHost(WebApplication app, MemoryLedger ledger, BodyMemory memory, SemaphoreSlim ended)
     {
-        (this.app, Ledger, Memory) = (app, ledger, memory);
+        (this.app, this.ended, Ledger, Memory) = (app, ended, ledger, memory);
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
         Address = new Uri(address);
-        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false });
+        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false, RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 });
     }
 
     public Uri Address { get; }
@@ -85,14 +86,22 @@ internal sealed class ProxyHost : IAsyncDisposable
         builder.Services.AddRoutingCore();
         var app = builder.Build();
         var snapshot = Snapshot(setup, app.Services.GetServices<ISnapshotCompiler>());
-        app.Use((context, next) =>
+        var ended = new SemaphoreSlim(0);
+        app.Use(async (context, next) =>
         {
             context.Features.Set(new GatewayRequest("req-test", snapshot, ActivityTraceId.CreateRandom()) { TraceParent = TraceParent, Key = snapshot.Keys["key"] });
-            return next(context);
+            try
+            {
+                await next(context);
+            }
+            finally
+            {
+                ended.Release();
+            }
         });
         app.MapLlmProxy();
         await app.StartAsync(TestContext.Current.CancellationToken);
-        return new ProxyHost(app, ledger, memory);
+        return new ProxyHost(app, ledger, memory, ended);
     }
 
     public static Snapshot Snapshot(ProxySetup setup, IEnumerable<ISnapshotCompiler> compilers)
@@ -151,13 +160,14 @@ internal sealed class ProxyHost : IAsyncDisposable
     /// <summary>Posts a chat completion; returns when the headers are there.</summary>
     public Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null) => PostAsync(Encoding.UTF8.GetBytes(body), cancellationToken);
 
-    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null)
+    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null, string idempotencyKey = "idem-1", bool isChunked = false)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, "/v1/chat/completions"));
         request.Content = new ByteArrayContent(body);
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        request.Headers.TransferEncodingChunked = isChunked;
         request.Headers.TryAddWithoutValidation("Authorization", "Bearer sk-gw-client-secret");
-        request.Headers.TryAddWithoutValidation("Idempotency-Key", "idem-1");
+        request.Headers.TryAddWithoutValidation("Idempotency-Key", idempotencyKey);
         request.Headers.TryAddWithoutValidation("X-Stainless-Lang", "js");
         return await invoker.SendAsync(request, cancellationToken ?? TestContext.Current.CancellationToken);
     }
@@ -167,6 +177,9 @@ internal sealed class ProxyHost : IAsyncDisposable
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Address, path));
         return await invoker.SendAsync(request, TestContext.Current.CancellationToken);
     }
+
+    /// <summary>Waits until the handler of one more request has ended.</summary>
+    public async Task RequestEndedAsync() => Assert.True(await ended.WaitAsync(TimeSpan.FromSeconds(30)));
 
     public async ValueTask DisposeAsync()
     {

@@ -166,6 +166,22 @@ public sealed class ParityTests
     }
 
     [Fact]
+    public async Task List_OfFiveHundredTools_ComesWholeOnEitherPath()
+    {
+        await using var host = await HubHost.StartAsync();
+        host.Views.Set(HubHost.Key, FakeViews.NewLargeView(500, bytesEach: 300));
+        using var wire = host.NewWire();
+        await wire.OpenSessionAsync();
+
+        var ours = await wire.PostAsync(List);
+        host.Switches.AllThroughSdk = true;
+        var sdk = await wire.PostAsync(List);
+
+        Assert.Equal(500, ours.Last!["result"]!["tools"]!.AsArray().Count);
+        Assert.True(JsonNode.DeepEquals(sdk.Last, ours.Last));
+    }
+
+    [Fact]
     public async Task Post_SessionOfAnotherKey_IsForbiddenOnEitherPath()
     {
         await using var host = await HubHost.StartAsync();
