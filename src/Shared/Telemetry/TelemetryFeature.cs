@@ -13,7 +13,7 @@ namespace Shared.Telemetry;
 /// <summary>Registration of metrics, traces and health.</summary>
 public static class TelemetryFeature
 {
-    internal static readonly string[] Meters = [GatewayTracing.Name, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime"];
+    internal static readonly string[] Meters = [GatewayTracing.Name, "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
 
     /// <summary>
     /// Adds metrics (always) and, where <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> or <c>telemetry.otlpEndpoint</c> in the configuration names a collector, the

@@ -1,5 +1,5 @@
-using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -8,7 +8,7 @@ namespace Shared.VirtualKeys;
 /// <summary>
 /// A credential that the gateway issues, as its holder sends it: <c>sk-gw-&lt;id&gt;-&lt;secret&gt;&lt;checksum&gt;</c> for a virtual key,
 /// <c>ak-gw-…</c> for an admin key. The id (10 characters) is public; the secret (32 characters of base62, 190 bits) is shown once; the checksum
-/// (6 characters, 32 bits of SHA-256 over all before it) lets a secret scanner, and us, tell a mistyped key from an unknown one.
+/// (6 characters, CRC-32C of all before it) lets a secret scanner, and us, tell a mistyped key from an unknown one.
 /// </summary>
 public static class KeyToken
 {
@@ -77,9 +77,12 @@ public static class KeyToken
 
     private static void WriteChecksum(ReadOnlySpan<byte> body, Span<char> checksum)
     {
-        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(body, digest);
-        var sum = BinaryPrimitives.ReadUInt32BigEndian(digest);
+        var sum = ~0u;
+        foreach (var b in body)
+        {
+            sum = BitOperations.Crc32C(sum, b);
+        }
+        sum = ~sum;
         for (var i = ChecksumLength - 1; i >= 0; i--)
         {
             checksum[i] = Base62[(int)(sum % 62)];
