@@ -65,14 +65,19 @@ public static class KeyToken
     /// <summary>A token with all but its id masked, fit for a log or a list.</summary>
     public static string Mask(string prefix, string id) => $"{prefix}{id}-…";
 
+    /// <summary>A whole token, from all of it but the checksum.</summary>
+    internal static string WithChecksum(string body)
+    {
+        Span<char> checksum = stackalloc char[ChecksumLength];
+        WriteChecksum(Encoding.ASCII.GetBytes(body), checksum);
+        return body + checksum.ToString();
+    }
+
     private static IssuedKey New(string prefix)
     {
         var id = RandomNumberGenerator.GetString(IdAlphabet, IdLength);
         var secret = RandomNumberGenerator.GetString(Base62, SecretLength);
-        var body = $"{prefix}{id}-{secret}";
-        Span<char> checksum = stackalloc char[ChecksumLength];
-        WriteChecksum(Encoding.ASCII.GetBytes(body), checksum);
-        return new IssuedKey(id, body + checksum.ToString(), [.. SHA256.HashData(Encoding.ASCII.GetBytes(secret))]);
+        return new IssuedKey(id, WithChecksum($"{prefix}{id}-{secret}"), SHA256.HashData(Encoding.ASCII.GetBytes(secret)));
     }
 
     private static void WriteChecksum(ReadOnlySpan<byte> body, Span<char> checksum)
