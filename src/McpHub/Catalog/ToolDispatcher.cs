@@ -68,7 +68,7 @@ internal sealed class ToolDispatcher : IToolAccess
                 throw new UpstreamException(RpcError.UpstreamUnavailable, "not_connected",
                     $"Tool server '{tool.Server.Id}' is not connected ({(status == UpstreamStatus.Connecting ? "it is being connected" : "it is tried again shortly")}).", wasSent: false);
             }
-            var outcome = await server.CallAsync(new UpstreamCall(caller, tool.UpstreamName, call.Params, activity?.Id ?? caller.TraceParent, activity?.TraceStateString ?? caller.TraceState, call.OnProgress), cancellationToken);
+            var outcome = await CallAsync(server, tool.Server.Id, new UpstreamCall(caller, tool.UpstreamName, call.Params, activity?.Id ?? caller.TraceParent, activity?.TraceStateString ?? caller.TraceState, call.OnProgress), cancellationToken);
             error = outcome.IsError ? "rpc_error" : IsToolError(outcome.Result.Span) ? "tool_error" : null;
             Settle(attempt, tool, error is null ? CallOutcome.Succeeded : CallOutcome.Failed, error);
             return outcome;
@@ -100,6 +100,23 @@ internal sealed class ToolDispatcher : IToolAccess
                 }
                 duration.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, tags);
             }
+        }
+    }
+
+    /// <summary>Calls; a server that has forgotten its session, and so cannot have run the tool, is called once more over a new one.</summary>
+    private async ValueTask<ToolCallOutcome> CallAsync(IToolServer server, string id, UpstreamCall call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await server.CallAsync(call, cancellationToken);
+        }
+        catch (UpstreamException exception) when (exception is { WasSent: false, Reason: "session_lost" })
+        {
+            if (await servers.ReconnectedAsync(id, server, cancellationToken) is not { } next)
+            {
+                throw;
+            }
+            return await next.CallAsync(call, cancellationToken);
         }
     }
 

@@ -15,6 +15,9 @@ namespace McpHub.Catalog;
 /// </summary>
 public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDisposable
 {
+    /// <summary>So long a call waits whose server only forgot its session.</summary>
+    private static readonly TimeSpan LongestReconnect = TimeSpan.FromSeconds(10);
+
     private readonly SnapshotStore snapshots;
     private readonly ToolServerConnector connect;
     private readonly TimeProvider clock;
@@ -73,6 +76,26 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
     /// <summary>The connection of a server, or null while there is none, with the state that says why.</summary>
     internal (IToolServer? Server, UpstreamStatus Status) Find(string id) =>
         running.TryGetValue(id, out var upstream) && upstream.Current is var status ? (status.Server, status.State) : (null, UpstreamStatus.Disabled);
+
+    /// <summary>Waits a while for a server's new connection in place of one that was lost.</summary>
+    /// <returns>The new connection, or null: there is none in time.</returns>
+    internal async Task<IToolServer?> ReconnectedAsync(string id, IToolServer lost, CancellationToken cancellationToken)
+    {
+        if (!running.TryGetValue(id, out var upstream))
+        {
+            return null;
+        }
+        using var patience = new CancellationTokenSource(LongestReconnect, clock);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
+        try
+        {
+            return await upstream.ReconnectedAsync(lost, either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
 
     private void OnSnapshot(Snapshot? previous, Snapshot current)
     {

@@ -106,7 +106,10 @@ internal sealed class RpcConnection : IToolServer
 
     public async ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken)
     {
-        await calls.WaitAsync(cancellationToken);
+        if (!await calls.WaitAsync(manifest.CallTimeout, cancellationToken))
+        {
+            throw new UpstreamException(RpcError.UpstreamTimeout, "busy", $"Tool server '{manifest.Id}' is busy with {manifest.MaxConcurrentCalls} other calls.", wasSent: false);
+        }
         try
         {
             if (ToolParams.Read(call.Params, out var parameters) is { } wrong)

@@ -38,6 +38,7 @@ internal sealed class Upstream : IAsyncDisposable
     private readonly SemaphoreSlim refresh = new(0);
     private readonly Task running;
     private volatile Status current;
+    private TaskCompletionSource moved = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Upstream(ToolManifest manifest, ToolServerConnector connect, Action<bool> changed, TimeProvider clock, ILogger logger)
     {
@@ -50,6 +51,20 @@ internal sealed class Upstream : IAsyncDisposable
 
     /// <summary>Where it stands now. The tools of a server that is down stay known, so that a short loss does not change what clients see.</summary>
     public Status Current => current;
+
+    /// <summary>Waits for a connection other than one that was lost.</summary>
+    public async Task<IToolServer> ReconnectedAsync(IToolServer lost, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var next = Volatile.Read(ref moved).Task;
+            if (current.Server is { } server && server != lost)
+            {
+                return server;
+            }
+            await next.WaitAsync(cancellationToken);
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -134,6 +149,7 @@ internal sealed class Upstream : IAsyncDisposable
     {
         var toolsChanged = !ReferenceEquals(next.Tools, current.Tools);
         current = next;
+        Interlocked.Exchange(ref moved, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
         changed(toolsChanged);
     }
 
