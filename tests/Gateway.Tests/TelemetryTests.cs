@@ -89,7 +89,6 @@ public sealed class TelemetryTests
                 Assert.Contains(metrics.Split('\n'), line => line.StartsWith("gateway_request_duration_seconds_count", StringComparison.Ordinal) && line.Contains("gateway_plane=\"admin\"", StringComparison.Ordinal) && line.Contains($"http_response_status_class=\"{statusClass}\"", StringComparison.Ordinal));
             }
             Assert.Contains("gateway_request_overhead_seconds_bucket", metrics);
-            Assert.Contains("http_server_request_duration_seconds", metrics);
             Assert.Contains("kestrel_active_connections", metrics);
             Assert.Contains("dotnet_gc_collections_total", metrics);
         }

@@ -27,7 +27,7 @@ public sealed class AgentLoopTests
                   - {provider: fake, model: m, input: 100, output: 100, maxOutputTokens: 10, source: test}
                 """,
         }, token);
-        using var client = gateway.NewClient(await HardBudgetTests.CreateKeyAsync(gateway, "1/day"));
+        using var client = gateway.NewClient(await HardBudgetTests.CreateKeyAsync(gateway, "1/30d"));
         client.DefaultRequestHeaders.Add("traceparent", $"00-{TraceId}-00f067aa0ba902b7-01");
 
         using var chat = await client.PostAsJsonAsync(new Uri("v1/chat/completions", UriKind.Relative), new { model = "fake/m", max_tokens = 10, messages = new[] { new { role = "user", content = "Hi" } } }, token);

@@ -37,7 +37,7 @@ public sealed class HardBudgetTests
         first.Otherwise = request => Interlocked.Increment(ref turn) % 3 == 0 ? FakeReply.Error(503) : spend(request);
         await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = Configuration(first, second) }, token);
         var budget = Money.FromDollars(1);
-        var key = await CreateKeyAsync(gateway, "1/day");
+        var key = await CreateKeyAsync(gateway, "1/30d");
         using var client = gateway.NewClient(key);
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 200).Select(i => AskAsync(client, i)));
@@ -68,7 +68,7 @@ public sealed class HardBudgetTests
         await using var first = await FakeProvider.StartAsync(token);
         first.SpendTheLimit(First);
         await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = Configuration(first, first) }, token);
-        using var client = gateway.NewClient(await CreateKeyAsync(gateway, "0.004/day"));
+        using var client = gateway.NewClient(await CreateKeyAsync(gateway, "0.004/30d"));
 
         using var response = await client.PostAsync(new Uri("v1/chat/completions", UriKind.Relative), JsonContent.Create(new { model = "first/m", messages = new[] { new { role = "user", content = "Hi" } } }), token);
 

@@ -155,7 +155,7 @@ public sealed class HttpServerTests
             Manifests = new Dictionary<string, string> { ["fake.yaml"] = ToolCaller.Http("fake", server.Endpoint).Replace("{prefix: fake}", "{prefix: fake, tools: [{name: echo, cost: 0.4}]}", StringComparison.Ordinal) },
         }, TestContext.Current.CancellationToken);
         await ToolCaller.WaitForAsync(gateway, "fake", state => state.State == "connected");
-        using var client = gateway.NewClient(await CreateKeyAsync(gateway, new { name = "payer", tools = new[] { "*" }, budgets = new[] { new { limit = 1, per = "day" } } }));
+        using var client = gateway.NewClient(await CreateKeyAsync(gateway, new { name = "payer", tools = new[] { "*" }, budgets = new[] { new { limit = 1, per = "30d" } } }));
 
         Assert.Contains("ok", await ToolCaller.CallAsync(client, "fake__echo"), StringComparison.Ordinal);
         Assert.Contains("ok", await ToolCaller.CallAsync(client, "fake__echo"), StringComparison.Ordinal);
