@@ -117,7 +117,7 @@ public sealed class FallbackTests
 
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
         Assert.DoesNotContain("127.0.0.1", text, StringComparison.Ordinal);
-        Assert.Equal("""{"error":{"message":"The model\u0027s provider could not be reached, or its answer made no sense.","type":"server_error","param":null,"code":"upstream_error"}}""", text);
+        Assert.Equal("""{"error":{"message":"The model's provider could not be reached, or its answer made no sense.","type":"server_error","param":null,"code":"upstream_error"}}""", text);
         var row = Assert.Single(await host.Ledger.RowsAsync(1));
         Assert.Equal(("connect", Money.Zero), (row.Result.Error, row.Charged));
     }
