@@ -26,7 +26,7 @@ internal sealed class ToolServerConnections(Func<BuiltInServer> builtIn, TimePro
     public async Task<IToolServer> ConnectAsync(ToolManifest manifest, CancellationToken cancellationToken) => manifest.Transport switch
     {
         UpstreamTransport.BuiltIn => builtIn(),
-        UpstreamTransport.Stdio => await RpcConnection.ConnectAsync(manifest, new StdioTransport(manifest, logger), clock, logger, cancellationToken),
+        UpstreamTransport.Stdio => await RpcConnection.ConnectAsync(manifest, new StdioTransport(manifest, clock, logger), clock, logger, cancellationToken),
         _ => await RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, client, clock, logger), clock, logger, cancellationToken),
     };
 
