@@ -8,16 +8,15 @@ using Shared.Ledger;
 using Shared.Pricing;
 using Shared.Snapshots;
 using Shared.VirtualKeys;
-using TestSupport;
 
 namespace McpHub.Tests.Catalog;
 
 /// <summary>Calls through the whole client side: grant, admission, relay, record.</summary>
 public sealed class DispatcherTests : IAsyncLifetime
 {
-    private FakeMcpServer server = null!;
+    private ScriptedServer server = null!;
 
-    public async ValueTask InitializeAsync() => server = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+    public async ValueTask InitializeAsync() => server = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
 
     public ValueTask DisposeAsync() => server.DisposeAsync();
 
@@ -25,7 +24,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     public async Task Call_Granted_RelaysParamsAndResultAndRecordsARow()
     {
         const string result = """{"content":[{"type":"resource_link","uri":"x://y","x-extra":[1.50]}],"structuredContent":{"n":1E+2},"_meta":{"k":1},"x-vendor":true}""";
-        server.Call = request => FakeMcpReply.Result(request, result);
+        server.Call = request => ScriptedReply.Result(request, result);
         await using var hub = await StartAsync();
 
         Assert.Equal(result, await hub.ResultAsync("fake__echo", """{"x-first":[ 1.50 ],"name":"fake__\u0065cho","arguments":{"a":1e400,"a":2},"_meta":{"vendor/x":null,"progressToken":7}}"""));
@@ -116,7 +115,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     [InlineData("""{"content":[],"isError":false}""", CallOutcome.Succeeded, null)]
     public async Task Call_ToolSaysHowItEnded_IsRecordedSo(string result, CallOutcome outcome, string? error)
     {
-        server.Call = request => FakeMcpReply.Result(request, result);
+        server.Call = request => ScriptedReply.Result(request, result);
         await using var hub = await StartAsync(cost: 0.01m);
 
         Assert.Equal(result, await hub.ResultAsync("fake__echo"));
@@ -129,7 +128,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     public async Task Call_UpstreamAnswersWithAnError_RelaysItAndRecordsAFailure()
     {
         const string error = """{"code":-32099,"message":"é","data":[1.0]}""";
-        server.Call = request => FakeMcpReply.Error(request, error);
+        server.Call = request => ScriptedReply.Error(request, error);
         await using var hub = await StartAsync();
 
         Assert.Equal(error, await hub.ErrorAsync("fake__echo"));
@@ -141,7 +140,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     [InlineData(500, 0.01)]
     public async Task Call_UpstreamBreaks_IsChargedOnlyIfItMayHaveRun(int status, double charged)
     {
-        server.Call = _ => new FakeMcpReply { Status = status };
+        server.Call = _ => new ScriptedReply { Status = status };
         await using var hub = await StartAsync(cost: 0.01m);
 
         using var error = JsonDocument.Parse(await hub.ErrorAsync("fake__echo"));
@@ -154,7 +153,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     [Fact]
     public async Task Call_Cancelled_IsRecordedAndChargedAsItReachedTheServer()
     {
-        server.Call = _ => FakeMcpReply.Silence;
+        server.Call = _ => ScriptedReply.Silence;
         await using var hub = await StartAsync(cost: 0.01m);
         using var leaving = new CancellationTokenSource();
         var call = hub.CallAsync("fake__echo", cancellationToken: leaving.Token);

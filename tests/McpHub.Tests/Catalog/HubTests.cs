@@ -1,7 +1,6 @@
 using McpHub.Tests.Upstreams;
 using McpHub.Upstreams;
 using Shared.VirtualKeys;
-using TestSupport;
 
 namespace McpHub.Tests.Catalog;
 
@@ -11,9 +10,9 @@ public sealed class HubTests
     [Fact]
     public async Task Start_SomeServersAreBad_TheOthersServe()
     {
-        await using var good = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
-        await using var hanging = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
-        hanging.Script = _ => FakeMcpReply.Silence;
+        await using var good = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var hanging = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
+        hanging.Script = _ => ScriptedReply.Silence;
         await using var hub = await Hub.StartAsync([Hub.Key()], Manifests.Http(good.Endpoint, "good"), Manifests.Http(hanging.Endpoint, "hanging"), Manifests.Stdio("exit-at-start", "dying"),
             Manifests.Http(new Uri("http://127.0.0.1:9/"), "absent"), Manifests.BuiltIn(), Manifests.Stdio("serve", "child"), Manifests.BuiltIn("off") with { Enabled = false });
 
@@ -34,8 +33,8 @@ public sealed class HubTests
     [Fact]
     public async Task Publish_OneManifestChanged_OnlyItsServerIsConnectedAnew()
     {
-        await using var first = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
-        await using var second = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var first = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var second = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
         var (one, two) = (Manifests.Http(first.Endpoint, "one"), Manifests.Http(second.Endpoint, "two"));
         await using var hub = await Hub.StartAsync([Hub.Key()], one, two);
         await hub.UntilReadyAsync("one");
@@ -84,14 +83,14 @@ public sealed class HubTests
     [Fact]
     public async Task Server_ForgotItsSession_TheCallsSucceedAndEachIsExecutedOnce()
     {
-        await using var server = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var server = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
         await using var hub = await Hub.StartAsync([Hub.Key()], Manifests.Http(server.Endpoint));
         await hub.UntilReadyAsync("fake");
         var executed = 0;
         server.Call = request =>
         {
             Interlocked.Increment(ref executed);
-            return FakeMcpReply.Result(request, "{}");
+            return ScriptedReply.Result(request, "{}");
         };
 
         server.ForgetSessions();
@@ -106,7 +105,7 @@ public sealed class HubTests
     [Fact]
     public async Task Server_HasBadTools_TheRestIsServedAndTheStateSaysWhy()
     {
-        await using var server = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var server = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
         server.Tools = ["""{"name":"good","inputSchema":{"type":"object"}}""", """{"name":"bad","inputSchema":"none"}""", "17"];
         await using var hub = await Hub.StartAsync([Hub.Key()], Manifests.Http(server.Endpoint));
 
@@ -119,7 +118,7 @@ public sealed class HubTests
     [Fact]
     public async Task View_GrantsOfKeyOwnersAndAnnotations_AllCount()
     {
-        await using var server = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+        await using var server = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
         server.Tools = [.. new[] { "read", "write", "delete" }.Select(name => $$$"""{"name":"{{{name}}}","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":{{{(name == "read" ? "true" : "false")}}}}}""")];
         var team = new Owner { Kind = OwnerKind.Team, Id = "t", Grants = new Grants { Tools = ["fake/*", "!fake/delete"] } };
         var readOnly = new Grants { Tools = ["*"], ToolAnnotations = Hub.Key().Grants!.ToolAnnotations.Add("readOnlyHint", true) };

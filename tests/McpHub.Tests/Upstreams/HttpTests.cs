@@ -1,7 +1,6 @@
 using McpHub.Upstreams;
 using Microsoft.Extensions.Logging.Abstractions;
 using Shared.Snapshots;
-using TestSupport;
 
 namespace McpHub.Tests.Upstreams;
 
@@ -11,9 +10,9 @@ public sealed class HttpTests : IAsyncLifetime
     private const string Progress = """{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":3,"progress":1}}""";
 
     private readonly HttpMessageInvoker client = ToolServerConnections.NewClient();
-    private FakeMcpServer fake = null!;
+    private ScriptedServer fake = null!;
 
-    public async ValueTask InitializeAsync() => fake = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+    public async ValueTask InitializeAsync() => fake = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -97,7 +96,7 @@ public sealed class HttpTests : IAsyncLifetime
     {
         fake.IsModern = true;
         var gate = new TaskCompletionSource();
-        fake.Script = request => request.Method != "subscriptions/listen" ? null : FakeMcpReply.Events("") with
+        fake.Script = request => request.Method != "subscriptions/listen" ? null : ScriptedReply.Events("") with
         {
             Pieces =
             [
@@ -119,7 +118,7 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task Call_ResultAsJson_KeepsItsBytes()
     {
         const string result = """{ "x-vendor" : {"z":1.50,"a":[ ]},"content":[{"type":"x-new","data":"caf\u00e9 \/ é"}],"structuredContent":[1E+2,12345678901234567890],"_meta":{"k":null} }""";
-        fake.Call = request => FakeMcpReply.Result(request, result);
+        fake.Call = request => ScriptedReply.Result(request, result);
         await using var server = await ConnectAsync();
 
         Assert.Equal(result, Calls.Utf8((await server.CallAsync("echo")).Result));
@@ -129,7 +128,7 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task Call_JsonRpcError_KeepsItsBytes()
     {
         const string error = """{"code":-32042,"message":"caf\u00e9","data":{"x":1.50}}""";
-        fake.Call = request => FakeMcpReply.Error(request, error, 400);
+        fake.Call = request => ScriptedReply.Error(request, error, 400);
         await using var server = await ConnectAsync();
 
         Assert.Equal(error, Calls.Utf8((await server.CallAsync("echo")).Error));
@@ -138,7 +137,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task Call_StreamThatStaysOpenAfterTheResult_IsNotWaitedFor()
     {
-        fake.Call = request => FakeMcpReply.Events(FakeMcpReply.ResultOf(request, """{"content":[]}""")) with { StaysOpen = true };
+        fake.Call = request => ScriptedReply.Events(ScriptedReply.ResultOf(request, """{"content":[]}""")) with { StaysOpen = true };
         await using var server = await ConnectAsync();
 
         Assert.Equal("""{"content":[]}""", Calls.Utf8((await server.CallAsync("echo")).Result));
@@ -148,12 +147,12 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task Call_ProgressOnTheStream_ArrivesAsItIsSentAndBeforeTheResult()
     {
         var first = new TaskCompletionSource();
-        fake.Call = request => FakeMcpReply.Events() with
+        fake.Call = request => ScriptedReply.Events() with
         {
             Pieces =
             [
                 ($"data: {Token(request, 1)}\n\ndata: {Token(request, 2)}\n\n", null),
-                ($"data: {Token(request, 3)}\n\ndata: {FakeMcpReply.ResultOf(request, "{}")}\n\n", first.Task),
+                ($"data: {Token(request, 3)}\n\ndata: {ScriptedReply.ResultOf(request, "{}")}\n\n", first.Task),
             ],
         };
         await using var server = await ConnectAsync();
@@ -171,7 +170,7 @@ public sealed class HttpTests : IAsyncLifetime
 
         Assert.Equal(["""{"progressToken":"t","progress":1}""", """{"progressToken":"t","progress":2}""", """{"progressToken":"t","progress":3}"""], reports);
 
-        static string Token(FakeMcpRequest request, int progress) =>
+        static string Token(ScriptedRequest request, int progress) =>
             $$$"""{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":{{{request.Id}}},"progress":{{{progress}}}}}""";
     }
 
@@ -179,8 +178,8 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task Call_ServerClosesTheStreamAndLetsItBeTakenUp_GetsTheResultFromTheOtherStream()
     {
         fake.Script = request => request.HttpMethod == "GET" && request.Headers.TryGetValue("Last-Event-ID", out var id)
-            ? FakeMcpReply.Events($$$"""{"jsonrpc":"2.0","id":{{{id.Replace("event-", "", StringComparison.Ordinal)}}},"result":{"content":["resumed"]}}""") : null;
-        fake.Call = request => FakeMcpReply.Events() with { Pieces = [($"id: event-{request.Id}\nretry: 1\ndata: \n\n", null)] };
+            ? ScriptedReply.Events($$$"""{"jsonrpc":"2.0","id":{{{id.Replace("event-", "", StringComparison.Ordinal)}}},"result":{"content":["resumed"]}}""") : null;
+        fake.Call = request => ScriptedReply.Events() with { Pieces = [($"id: event-{request.Id}\nretry: 1\ndata: \n\n", null)] };
         await using var server = await ConnectAsync();
 
         Assert.Equal("""{"content":["resumed"]}""", Calls.Utf8((await server.CallAsync("echo")).Result));
@@ -189,7 +188,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task Call_StreamEndsWithoutAnAnswer_Fails()
     {
-        fake.Call = _ => FakeMcpReply.Events(Progress);
+        fake.Call = _ => ScriptedReply.Events(Progress);
         await using var server = await ConnectAsync();
 
         var exception = await server.FailAsync("echo");
@@ -206,7 +205,7 @@ public sealed class HttpTests : IAsyncLifetime
     [InlineData("{\"jsonrpc\":\"2.0\",\"id\":999,\"result\":{}}")]
     public async Task Call_BodyThatIsNoAnswer_Fails(string body)
     {
-        fake.Call = _ => FakeMcpReply.Json(body);
+        fake.Call = _ => ScriptedReply.Json(body);
         await using var server = await ConnectAsync();
 
         Assert.Equal(UpstreamReasons.InvalidResponse, (await server.FailAsync("echo")).Reason);
@@ -219,7 +218,7 @@ public sealed class HttpTests : IAsyncLifetime
     [InlineData(502, true)]
     public async Task Call_ErrorStatus_FailsWithoutNamingTheAddress(int status, bool wasSent)
     {
-        fake.Call = _ => new FakeMcpReply { Status = status, ContentType = "text/html", Pieces = [("<h1>secret page</h1>", null)] };
+        fake.Call = _ => new ScriptedReply { Status = status, ContentType = "text/html", Pieces = [("<h1>secret page</h1>", null)] };
         await using var server = await ConnectAsync();
 
         var exception = await server.FailAsync("echo");
@@ -232,7 +231,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task Call_ConnectionCutHalfWay_Fails()
     {
-        fake.Call = _ => FakeMcpReply.Json("{\"jsonrpc\":") with { IsCut = true };
+        fake.Call = _ => ScriptedReply.Json("{\"jsonrpc\":") with { IsCut = true };
         await using var server = await ConnectAsync();
 
         var exception = await server.FailAsync("echo");
@@ -255,8 +254,8 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task Call_AnswerBeyondTheLimit_FailsOnlyThatCall(string type)
     {
         var text = $$"""{"content":[{"type":"text","text":"{{new string('x', 300_000)}}"}]}""";
-        fake.Call = request => request.Body.Contains("small", StringComparison.Ordinal) ? FakeMcpReply.Result(request, "{}")
-            : type == "application/json" ? FakeMcpReply.Result(request, text) : FakeMcpReply.Events(FakeMcpReply.ResultOf(request, text));
+        fake.Call = request => request.Body.Contains("small", StringComparison.Ordinal) ? ScriptedReply.Result(request, "{}")
+            : type == "application/json" ? ScriptedReply.Result(request, text) : ScriptedReply.Events(ScriptedReply.ResultOf(request, text));
         await using var server = await ConnectAsync(Manifest() with { MaxMessageBytes = 100_000 });
 
         Assert.Equal(UpstreamReasons.TooLarge, (await server.FailAsync("echo")).Reason);
@@ -266,7 +265,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task Call_Cancelled_ClosesTheRequestAndTellsTheServer()
     {
-        fake.Call = _ => FakeMcpReply.Silence;
+        fake.Call = _ => ScriptedReply.Silence;
         await using var server = await ConnectAsync();
         using var leaving = new CancellationTokenSource();
         var call = server.CallAsync(Calls.New("echo"), leaving.Token).AsTask();
@@ -337,7 +336,7 @@ public sealed class HttpTests : IAsyncLifetime
     public async Task List_PagesWithoutEnd_IsCut()
     {
         var page = 0;
-        fake.Script = request => request.Method == "tools/list" ? FakeMcpReply.Result(request, $$"""{"tools":[{"name":"t"}],"nextCursor":"{{page++}}"}""") : null;
+        fake.Script = request => request.Method == "tools/list" ? ScriptedReply.Result(request, $$"""{"tools":[{"name":"t"}],"nextCursor":"{{page++}}"}""") : null;
         await using var server = await ConnectAsync();
 
         Assert.Equal(ToolList.MaxPages, (await server.ListToolsAsync(TestContext.Current.CancellationToken)).Count);
@@ -346,7 +345,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task List_SameCursorAgain_IsCut()
     {
-        fake.Script = request => request.Method == "tools/list" ? FakeMcpReply.Result(request, """{"tools":[{"name":"t"}],"nextCursor":"again"}""") : null;
+        fake.Script = request => request.Method == "tools/list" ? ScriptedReply.Result(request, """{"tools":[{"name":"t"}],"nextCursor":"again"}""") : null;
         await using var server = await ConnectAsync();
 
         Assert.Equal(2, (await server.ListToolsAsync(TestContext.Current.CancellationToken)).Count);
@@ -367,7 +366,7 @@ public sealed class HttpTests : IAsyncLifetime
     [InlineData("null")]
     public async Task List_NotAList_Fails(string result)
     {
-        fake.Script = request => request.Method == "tools/list" ? FakeMcpReply.Result(request, result) : null;
+        fake.Script = request => request.Method == "tools/list" ? ScriptedReply.Result(request, result) : null;
         await using var server = await ConnectAsync();
 
         Assert.Equal(UpstreamReasons.InvalidResponse, (await Assert.ThrowsAsync<UpstreamException>(() => server.ListToolsAsync(TestContext.Current.CancellationToken))).Reason);
@@ -376,7 +375,7 @@ public sealed class HttpTests : IAsyncLifetime
     [Fact]
     public async Task List_ServerKnowsNoTools_IsEmpty()
     {
-        fake.Script = request => request.Method == "tools/list" ? FakeMcpReply.Error(request, """{"code":-32601,"message":"Method not found"}""") : null;
+        fake.Script = request => request.Method == "tools/list" ? ScriptedReply.Error(request, """{"code":-32601,"message":"Method not found"}""") : null;
         await using var server = await ConnectAsync();
 
         Assert.Empty(await server.ListToolsAsync(TestContext.Current.CancellationToken));

@@ -11,7 +11,7 @@ internal static class Manifests
         Id = id,
         Transport = UpstreamTransport.Stdio,
         Command = "dotnet",
-        Arguments = [Path.Combine(AppContext.BaseDirectory, "FakeMcpStdio.dll"), mode],
+        Arguments = [Path.Combine(AppContext.BaseDirectory, "UnrulyToolServer.dll"), mode],
         Environment = ImmutableDictionary<string, string>.Empty.Add("DOTNET_TieredPGO", "0").Add("GIVEN", "given-value"),
         Prefix = id,
         Origin = "test",

@@ -5,7 +5,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace FakeMcpStdio;
+namespace UnrulyToolServer;
 
 /// <summary>
 /// A tool server on the standard streams that misbehaves as it is told: by its first argument for its whole life, and by the tools that are called.

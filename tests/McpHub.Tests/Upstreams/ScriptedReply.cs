@@ -1,9 +1,9 @@
 using System.Text;
 
-namespace TestSupport;
+namespace McpHub.Tests.Upstreams;
 
-/// <summary>What a <see cref="FakeMcpServer"/> answers a POST with.</summary>
-public sealed record FakeMcpReply
+/// <summary>What a <see cref="ScriptedServer"/> answers a POST with.</summary>
+internal sealed record ScriptedReply
 {
     public int Status { get; init; } = 200;
 
@@ -22,34 +22,34 @@ public sealed record FakeMcpReply
     public bool IsSilent { get; init; }
 
     /// <summary>A body of JSON, as it is.</summary>
-    public static FakeMcpReply Json(string body, int status = 200) => new() { Status = status, Pieces = [(body, null)] };
+    public static ScriptedReply Json(string body, int status = 200) => new() { Status = status, Pieces = [(body, null)] };
 
     /// <summary>A result for a request.</summary>
-    public static FakeMcpReply Result(FakeMcpRequest request, string result) => Json(ResultOf(request, result));
+    public static ScriptedReply Result(ScriptedRequest request, string result) => Json(ResultOf(request, result));
 
     /// <summary>A JSON-RPC error for a request.</summary>
-    public static FakeMcpReply Error(FakeMcpRequest request, string error, int status = 200) => Json($$"""{"jsonrpc":"2.0","id":{{request.Id}},"error":{{error}}}""", status);
+    public static ScriptedReply Error(ScriptedRequest request, string error, int status = 200) => Json($$"""{"jsonrpc":"2.0","id":{{request.Id}},"error":{{error}}}""", status);
 
     /// <summary>A stream of events, each with one message as its data.</summary>
-    public static FakeMcpReply Events(params IReadOnlyList<string> messages) =>
+    public static ScriptedReply Events(params IReadOnlyList<string> messages) =>
         new() { ContentType = "text/event-stream", Pieces = [.. messages.Select(message => ($"event: message\ndata: {message}\n\n", (Task?)null))] };
 
     /// <summary>No answer, ever.</summary>
-    public static FakeMcpReply Silence { get; } = new() { IsSilent = true };
+    public static ScriptedReply Silence { get; } = new() { IsSilent = true };
 
     /// <summary>The message that answers a request.</summary>
-    public static string ResultOf(FakeMcpRequest request, string result) => $$"""{"jsonrpc":"2.0","id":{{request.Id}},"result":{{result}}}""";
+    public static string ResultOf(ScriptedRequest request, string result) => $$"""{"jsonrpc":"2.0","id":{{request.Id}},"result":{{result}}}""";
 
     internal static ReadOnlyMemory<byte> Encode(string text) => Encoding.UTF8.GetBytes(text);
 }
 
-/// <summary>One HTTP request that a <see cref="FakeMcpServer"/> received.</summary>
+/// <summary>One HTTP request that a <see cref="ScriptedServer"/> received.</summary>
 /// <param name="HttpMethod">Its method.</param>
 /// <param name="Headers">Its headers, by name in any case.</param>
 /// <param name="Body">Its body.</param>
 /// <param name="Method">The JSON-RPC method; "" where there is none.</param>
 /// <param name="Id">The raw id; "" where there is none.</param>
-public sealed record FakeMcpRequest(string HttpMethod, IReadOnlyDictionary<string, string> Headers, string Body, string Method, string Id)
+internal sealed record ScriptedRequest(string HttpMethod, IReadOnlyDictionary<string, string> Headers, string Body, string Method, string Id)
 {
     private readonly TaskCompletionSource aborted = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -12,23 +12,23 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
-namespace TestSupport;
+namespace McpHub.Tests.Upstreams;
 
 /// <summary>
 /// A tool server over Streamable HTTP on a loopback port: real HTTP, raw JSON, scripted behaviour. It keeps what it received.
 /// </summary>
-public sealed class FakeMcpServer : IAsyncDisposable
+internal sealed class ScriptedServer : IAsyncDisposable
 {
     private readonly WebApplication app;
     private readonly Lock gate = new();
-    private readonly List<FakeMcpRequest> requests = [];
-    private readonly List<(Func<FakeMcpRequest, bool> Condition, int Count, TaskCompletionSource Reached)> waiters = [];
+    private readonly List<ScriptedRequest> requests = [];
+    private readonly List<(Func<ScriptedRequest, bool> Condition, int Count, TaskCompletionSource Reached)> waiters = [];
     private readonly ConcurrentDictionary<string, byte> sessions = new();
     private readonly ConcurrentDictionary<Channel<string>, byte> streams = new();
     private readonly CancellationTokenSource stopping = new();
     private int lastSession;
 
-    private FakeMcpServer(WebApplication app) => this.app = app;
+    private ScriptedServer(WebApplication app) => this.app = app;
 
     /// <summary>Where it answers.</summary>
     public Uri Endpoint { get; private set; } = null!;
@@ -52,13 +52,13 @@ public sealed class FakeMcpServer : IAsyncDisposable
     public bool HasStream { get; set; } = true;
 
     /// <summary>Answers calls.</summary>
-    public Func<FakeMcpRequest, FakeMcpReply> Call { get; set; } = request => FakeMcpReply.Result(request, """{"content":[{"type":"text","text":"called"}]}""");
+    public Func<ScriptedRequest, ScriptedReply> Call { get; set; } = request => ScriptedReply.Result(request, """{"content":[{"type":"text","text":"called"}]}""");
 
     /// <summary>Answers any request in place of all else; null: it does not want to.</summary>
-    public Func<FakeMcpRequest, FakeMcpReply?> Script { get; set; } = _ => null;
+    public Func<ScriptedRequest, ScriptedReply?> Script { get; set; } = _ => null;
 
     /// <summary>All requests so far.</summary>
-    public IReadOnlyList<FakeMcpRequest> Requests
+    public IReadOnlyList<ScriptedRequest> Requests
     {
         get
         {
@@ -70,13 +70,13 @@ public sealed class FakeMcpServer : IAsyncDisposable
     }
 
     /// <summary>Starts a server; a port of 0 is any free one.</summary>
-    public static async Task<FakeMcpServer> StartAsync(CancellationToken cancellationToken, int port = 0)
+    public static async Task<ScriptedServer> StartAsync(CancellationToken cancellationToken, int port = 0)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http1));
         var app = builder.Build();
-        var fake = new FakeMcpServer(app);
+        var fake = new ScriptedServer(app);
         app.Run(fake.HandleAsync);
         await app.StartAsync(cancellationToken);
         fake.Endpoint = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single() + "/mcp");
@@ -84,10 +84,10 @@ public sealed class FakeMcpServer : IAsyncDisposable
     }
 
     /// <summary>The requests of a JSON-RPC method (or, for what is not a POST, of an HTTP method).</summary>
-    public IReadOnlyList<FakeMcpRequest> RequestsOf(string method) => [.. Requests.Where(request => IsOf(request, method))];
+    public IReadOnlyList<ScriptedRequest> RequestsOf(string method) => [.. Requests.Where(request => IsOf(request, method))];
 
     /// <summary>The requests of a method, as soon as there are so many; fails after 30 s.</summary>
-    public async Task<IReadOnlyList<FakeMcpRequest>> WaitForAsync(string method, int count = 1)
+    public async Task<IReadOnlyList<ScriptedRequest>> WaitForAsync(string method, int count = 1)
     {
         var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (gate)
@@ -121,7 +121,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
         await app.DisposeAsync();
     }
 
-    private static bool IsOf(FakeMcpRequest request, string method) => request.Method == method || (request.Method.Length == 0 && request.HttpMethod == method);
+    private static bool IsOf(ScriptedRequest request, string method) => request.Method == method || (request.Method.Length == 0 && request.HttpMethod == method);
 
     private async Task HandleAsync(HttpContext context)
     {
@@ -129,8 +129,8 @@ public sealed class FakeMcpServer : IAsyncDisposable
         var body = await reader.ReadToEndAsync(context.RequestAborted);
         var (method, id) = Read(body);
         var headers = context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase);
-        var request = new FakeMcpRequest(context.Request.Method, headers, body, method, id);
-        await using var abort = context.RequestAborted.UnsafeRegister(static state => ((FakeMcpRequest)state!).MarkAborted(), request);
+        var request = new ScriptedRequest(context.Request.Method, headers, body, method, id);
+        await using var abort = context.RequestAborted.UnsafeRegister(static state => ((ScriptedRequest)state!).MarkAborted(), request);
         var reply = Script(request);
         Keep(request);
         if (reply is not null)
@@ -147,7 +147,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
         }
     }
 
-    private void Keep(FakeMcpRequest request)
+    private void Keep(ScriptedRequest request)
     {
         lock (gate)
         {
@@ -162,20 +162,20 @@ public sealed class FakeMcpServer : IAsyncDisposable
         }
     }
 
-    private FakeMcpReply Answer(HttpContext context, FakeMcpRequest request)
+    private ScriptedReply Answer(HttpContext context, ScriptedRequest request)
     {
         if (!IsModern && HasSessions && request.Method != "initialize" && (request.Session is null || !sessions.ContainsKey(request.Session)))
         {
-            return FakeMcpReply.Json("""{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}""", 404);
+            return ScriptedReply.Json("""{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}""", 404);
         }
         if (request.Id.Length == 0)
         {
-            return new FakeMcpReply { Status = 202 };
+            return new ScriptedReply { Status = 202 };
         }
         switch (request.Method)
         {
             case "initialize" when IsModern:
-                return FakeMcpReply.Json("""{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"]}}}""", 400);
+                return ScriptedReply.Json("""{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"]}}}""", 400);
             case "initialize":
                 if (HasSessions)
                 {
@@ -183,19 +183,19 @@ public sealed class FakeMcpServer : IAsyncDisposable
                     sessions[session] = 0;
                     context.Response.Headers["Mcp-Session-Id"] = session;
                 }
-                return FakeMcpReply.Result(request, $$$"""{"protocolVersion":"{{{ProtocolVersion}}}","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"fake","version":"1"}}""");
+                return ScriptedReply.Result(request, $$$"""{"protocolVersion":"{{{ProtocolVersion}}}","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"fake","version":"1"}}""");
             case "server/discover" when IsModern:
-                return FakeMcpReply.Result(request, """{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete","ttlMs":0,"cacheScope":"private"}""");
+                return ScriptedReply.Result(request, """{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"resultType":"complete","ttlMs":0,"cacheScope":"private"}""");
             case "tools/list":
-                return FakeMcpReply.Result(request, ListPage(request));
+                return ScriptedReply.Result(request, ListPage(request));
             case "tools/call":
                 return Call(request);
             default:
-                return FakeMcpReply.Error(request, """{"code":-32601,"message":"Method not found"}""", IsModern ? 404 : 200);
+                return ScriptedReply.Error(request, """{"code":-32601,"message":"Method not found"}""", IsModern ? 404 : 200);
         }
     }
 
-    private string ListPage(FakeMcpRequest request)
+    private string ListPage(ScriptedRequest request)
     {
         using var parameters = JsonDocument.Parse(request.Params);
         var start = parameters.RootElement.TryGetProperty("cursor", out var cursor) ? int.Parse(cursor.GetString()!, System.Globalization.CultureInfo.InvariantCulture) : 0;
@@ -204,7 +204,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
         return $$"""{"tools":[{{string.Join(',', page)}}]{{next}}}""";
     }
 
-    private async Task ServeOtherAsync(HttpContext context, FakeMcpRequest request)
+    private async Task ServeOtherAsync(HttpContext context, ScriptedRequest request)
     {
         if (context.Request.Method == "DELETE")
         {
@@ -230,7 +230,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
         {
             await foreach (var message in stream.Reader.ReadAllAsync(ended.Token))
             {
-                await context.Response.Body.WriteAsync(FakeMcpReply.Encode($"data: {message}\n\n"), ended.Token);
+                await context.Response.Body.WriteAsync(ScriptedReply.Encode($"data: {message}\n\n"), ended.Token);
                 await context.Response.Body.FlushAsync(ended.Token);
             }
         }
@@ -240,7 +240,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
         }
     }
 
-    private async Task WriteAsync(HttpContext context, FakeMcpReply reply)
+    private async Task WriteAsync(HttpContext context, ScriptedReply reply)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping.Token);
         try
@@ -261,7 +261,7 @@ public sealed class FakeMcpServer : IAsyncDisposable
                 {
                     await after.WaitAsync(TimeSpan.FromSeconds(30), ended.Token);
                 }
-                await context.Response.Body.WriteAsync(FakeMcpReply.Encode(text), ended.Token);
+                await context.Response.Body.WriteAsync(ScriptedReply.Encode(text), ended.Token);
                 await context.Response.Body.FlushAsync(ended.Token);
             }
             if (reply.StaysOpen)
