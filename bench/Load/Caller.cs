@@ -17,6 +17,9 @@ internal sealed class Caller(HttpMessageInvoker http, LoadOptions options)
     private readonly byte[] body = BodyOf(options);
     private string? session;
 
+    /// <summary>What the first answer said that was not as it should be; null: there was none.</summary>
+    public string? FirstFailure { get; private set; }
+
     /// <summary>Does what has to be done once before the first request.</summary>
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
@@ -44,8 +47,9 @@ internal sealed class Caller(HttpMessageInvoker http, LoadOptions options)
                     return await SendAsync(HttpMethod.Post, "mcp", body, cancellationToken) is { } called && IsResult(called);
             }
         }
-        catch (HttpRequestException)
+        catch (HttpRequestException exception)
         {
+            FirstFailure ??= exception.Message;
             return false;
         }
     }
@@ -98,6 +102,11 @@ internal sealed class Caller(HttpMessageInvoker http, LoadOptions options)
         {
             session = ids.First();
         }
-        return response.IsSuccessStatusCode ? answer : null;
+        if (response.IsSuccessStatusCode)
+        {
+            return answer;
+        }
+        FirstFailure ??= $"{(int)response.StatusCode} {Encoding.UTF8.GetString(answer.AsSpan(0, Math.Min(answer.Length, 500)))}";
+        return null;
     }
 }

@@ -33,6 +33,10 @@ internal sealed class LoadRun(LoadOptions options, TextWriter output)
             await output.WriteLineAsync(FormattableString.Invariant(
                 $"{options.Kind} {block}/{options.Blocks}: {done} requests, {errors} errors, {seconds:F2} s, {done / seconds:F0}/s, p50 {Percentile(latencies, 0.5):F2} ms, p99 {Percentile(latencies, 0.99):F2} ms, CPU {cpu:F2} s ({cpu * 1000 / Math.Max(1, done):F3} s per 1000), RSS {before.ResidentMib:F1} -> {after.ResidentMib:F1} MiB"));
         }
+        if (callers.Select(caller => caller.FirstFailure).FirstOrDefault(failure => failure is not null) is { } first)
+        {
+            await output.WriteLineAsync($"The first failure: {first}");
+        }
         return await JudgeAsync(failed, resident, limit.IsCancellationRequested);
     }
 

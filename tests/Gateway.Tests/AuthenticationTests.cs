@@ -172,15 +172,6 @@ public sealed class AuthenticationTests
     private static string WithId(string id)
     {
         var secret = KeyToken.NewVirtualKey().Token.Split('-')[3][..32];
-        var body = $"{KeyToken.VirtualKeyPrefix}{id}-{secret}";
-        var sum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(body)));
-        const string Base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        var checksum = new char[6];
-        for (var i = 5; i >= 0; i--)
-        {
-            checksum[i] = Base62[(int)(sum % 62)];
-            sum /= 62;
-        }
-        return body + new string(checksum);
+        return KeyToken.WithChecksum($"{KeyToken.VirtualKeyPrefix}{id}-{secret}");
     }
 }

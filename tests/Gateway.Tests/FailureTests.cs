@@ -1,9 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Shared.Http;
 using TestSupport;
 
 namespace Gateway.Tests;
@@ -31,6 +33,33 @@ public sealed class FailureTests
         await Assert.ThrowsAsync<HttpRequestException>(() => gateway.Anonymous.GetStringAsync("/test/half", TestContext.Current.CancellationToken));
         using var next = await gateway.Anonymous.GetAsync("/health/live", TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.OK, next.StatusCode);
+    }
+
+    [Fact]
+    public async Task Client_LeavesBeforeTheAnswer_IsNoFailure()
+    {
+        var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        LogCapture logs;
+        await using (var gateway = await TestGateway.StartAsync(
+            new TestGatewayOptions
+            {
+                Endpoints = app => app.MapGet("/test/wait", async context =>
+                {
+                    waiting.SetResult();
+                    await new TaskCompletionSource().Task.WaitAsync(context.RequestAborted);
+                }).ForCaller(CallerKind.Anonymous, ProblemFormat.Instance),
+            },
+            TestContext.Current.CancellationToken))
+        {
+            logs = gateway.Logs;
+            using var leaving = new CancellationTokenSource();
+            var call = gateway.Anonymous.GetAsync("/test/wait", leaving.Token);
+            await waiting.Task.WaitAsync(HangGuard, TestContext.Current.CancellationToken);
+            await leaving.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        }
+        Assert.Equal(LogLevel.Debug, Assert.Single(logs.Lines, line => line.Message.Contains("the client left", StringComparison.Ordinal)).Level);
+        Assert.DoesNotContain(logs.Lines, line => line.Level >= LogLevel.Error);
     }
 
     [Fact]

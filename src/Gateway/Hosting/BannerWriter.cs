@@ -41,18 +41,17 @@ internal abstract class BannerWriter
 
     private sealed class TerminalWriter : BannerWriter
     {
-        protected override void Write(BannerLine line)
+        private readonly IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings());
+
+        // The terminal itself wraps long lines so that they are copied whole; breaks written into keys and commands would be copied with them.
+        public TerminalWriter() => console.Profile.Width = short.MaxValue;
+
+        protected override void Write(BannerLine line) => console.WriteLine(line.Text, line.Tone switch
         {
-            var style = line.Tone switch
-            {
-                BannerTone.Heading => "bold blue",
-                BannerTone.Secret => "bold green",
-                BannerTone.Warning => "yellow",
-                _ => "default",
-            };
-            // Cropped or wrapped keys and commands could not be copied.
-            AnsiConsole.Write(new Text(line.Text, Style.Parse(style)) { Overflow = Overflow.Fold });
-            AnsiConsole.WriteLine();
-        }
+            BannerTone.Heading => new Style(Color.Blue, decoration: Decoration.Bold),
+            BannerTone.Secret => new Style(Color.Green, decoration: Decoration.Bold),
+            BannerTone.Warning => new Style(Color.Yellow),
+            _ => Style.Plain,
+        });
     }
 }

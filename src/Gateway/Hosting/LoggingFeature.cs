@@ -11,13 +11,9 @@ internal static class LoggingFeature
         builder.Logging.AddConsole(console =>
         {
             console.LogToStandardErrorThreshold = LogLevel.Trace;
-            console.FormatterName = Console.IsErrorRedirected ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
+            console.FormatterName = Console.IsErrorRedirected ? ConsoleFormatterNames.Json : TerminalLogFormatter.FormatterName;
         });
-        builder.Services.Configure<SimpleConsoleFormatterOptions>(simple =>
-        {
-            simple.SingleLine = true;
-            simple.TimestampFormat = "HH:mm:ss ";
-        });
+        builder.Logging.AddConsoleFormatter<TerminalLogFormatter, ConsoleFormatterOptions>();
         builder.Services.Configure<JsonConsoleFormatterOptions>(json =>
         {
             json.UseUtcTimestamp = true;

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shared.Http;
@@ -36,16 +37,19 @@ public sealed class OpenAiErrorFormat : IErrorFormat
         await response.Body.WriteAsync(body.WrittenMemory, context.RequestAborted);
     }
 
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>Writes the JSON alone, as it also stands in the last event of a stream that broke.</summary>
     internal static void WriteJson(IBufferWriter<byte> output, GatewayError error)
     {
-        using var json = new Utf8JsonWriter(output);
+        using var json = new Utf8JsonWriter(output, Readable);
         json.WriteStartObject();
         json.WriteStartObject("error"u8);
         json.WriteString("message"u8, error.Message);
         json.WriteString("type"u8, TypeOf(error));
         json.WriteString("param"u8, error.Field);
-        json.WriteString("code"u8, error.Code);
+        // Whatever is wrong with a key, OpenAI calls it by one code, and clients look for that one; the message says more.
+        json.WriteString("code"u8, error.Status == StatusCodes.Status401Unauthorized ? "invalid_api_key" : error.Code);
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -92,9 +92,30 @@ internal static class ResponseHeaders
         {
             return string.Create(CultureInfo.InvariantCulture, $"{Math.Max(0, (long)Math.Ceiling(span.TotalMilliseconds))}ms");
         }
-        var seconds = Math.Ceiling(span.TotalMilliseconds) / 1000;
-        var (hours, minutes) = ((long)(seconds / 3600), (long)(seconds % 3600 / 60));
-        return string.Create(CultureInfo.InvariantCulture, $"{(hours > 0 ? $"{hours}h" : "")}{(hours > 0 || minutes > 0 ? $"{minutes}m" : "")}{seconds % 60:0.###}s");
+        var milliseconds = (long)Math.Ceiling(span.TotalMilliseconds);
+        var (minutes, rest) = Math.DivRem(milliseconds, 60_000);
+        var (hours, minutesOfHour) = Math.DivRem(minutes, 60);
+        var (seconds, fraction) = Math.DivRem(rest, 1000);
+        Span<char> text = stackalloc char[48];
+        var length = 0;
+        if (hours > 0)
+        {
+            text.TryWrite(CultureInfo.InvariantCulture, $"{hours}h", out length);
+        }
+        if (minutes > 0)
+        {
+            text[length..].TryWrite(CultureInfo.InvariantCulture, $"{minutesOfHour}m", out var written);
+            length += written;
+        }
+        var tail = text[length..];
+        _ = fraction == 0 ? tail.TryWrite(CultureInfo.InvariantCulture, $"{seconds}s", out var end)
+            : tail.TryWrite(CultureInfo.InvariantCulture, $"{seconds}.{fraction:D3}", out end);
+        if (fraction != 0)
+        {
+            end = tail[..end].TrimEnd('0').Length;
+            tail[end++] = 's';
+        }
+        return text[..(length + end)].ToString();
     }
 
     private static void Add(IHeaderDictionary headers, in RateStatus status, string limit, string remaining, string reset)

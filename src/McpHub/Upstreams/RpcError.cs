@@ -35,7 +35,7 @@ internal static class RpcError
     private static byte[] Write(int code, string message, AdmissionRefusal? detail)
     {
         var output = new ArrayBufferWriter<byte>(256);
-        using var writer = new Utf8JsonWriter(output);
+        using var writer = new Utf8JsonWriter(output, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         writer.WriteStartObject();
         writer.WriteNumber("code", code);
         writer.WriteString("message", message);

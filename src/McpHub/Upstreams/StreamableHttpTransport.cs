@@ -205,7 +205,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
         }
         if (!pending.Answer.IsCompleted)
         {
-            throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, $"Tool server '{manifest.Id}' ended its response without an answer.");
+            throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, $"Tool server '{manifest.Id}' closed its response without a result.");
         }
     }
 

@@ -90,7 +90,7 @@ internal sealed class WindowCounter
         rolling?.UntilAtMost(value, now) ?? (settled <= value ? TimeSpan.Zero : end - now);
 
     /// <summary>How long until the window is empty, if nothing more is used.</summary>
-    public TimeSpan Reset(DateTimeOffset now) => rolling?.UntilAtMost(0, now) ?? end - now;
+    public TimeSpan Reset(DateTimeOffset now) => rolling?.UntilEmpty(now) ?? end - now;
 }
 
 /// <summary>A counter's use by a budget: the definition of the current snapshot, the counter of the process.</summary>

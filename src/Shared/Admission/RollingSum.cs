@@ -52,6 +52,10 @@ internal sealed class RollingSum
     /// <summary>A sum that stops at the largest value: one that wrapped round would open a limit for good.</summary>
     public static long Saturate(long sum, long amount) => amount > 0 && sum > long.MaxValue - amount ? long.MaxValue : sum + amount;
 
+    /// <summary>How long until nothing is left of the sum, if nothing is added. Errs towards longer by what was taken back from the newest slice.</summary>
+    public TimeSpan UntilEmpty(DateTimeOffset now) =>
+        Total == 0 ? TimeSpan.Zero : TimeSpan.FromTicks(Math.Max(0, ((newest + slices.Length) * ticksPerSlice) - now.UtcTicks));
+
     /// <summary>How long until the sum has fallen to a value, if nothing is added.</summary>
     public TimeSpan UntilAtMost(long value, DateTimeOffset now)
     {

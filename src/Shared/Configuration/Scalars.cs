@@ -75,7 +75,7 @@ internal static class Scalars
         value = default;
         foreach (var (suffix, unit) in DurationUnits)
         {
-            if (text.EndsWith(suffix, StringComparison.Ordinal) && int.TryParse(text.AsSpan()[..^suffix.Length], NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+            if (text.EndsWith(suffix, StringComparison.Ordinal) && int.TryParse(text.AsSpan()[..^suffix.Length], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= TimeSpan.MaxValue / unit)
             {
                 value = unit * number;
                 return true;

@@ -25,13 +25,21 @@ internal sealed class YamlNodes
     /// <summary>The root of the document (an empty mapping for an empty file), or null where it cannot be read; the reasons are then among the errors.</summary>
     public static ConfigNode? Read(string file, string text, ICollection<ConfigError> errors)
     {
+        var nodes = new YamlNodes(file, text, errors);
         try
         {
-            return new YamlNodes(file, text, errors).ReadDocument();
+            return nodes.ReadDocument();
         }
         catch (YamlException exception)
         {
             errors.Add(new ConfigError(file, (int)exception.Start.Line, (int)exception.Start.Column, "", $"not valid YAML: {exception.Message}"));
+            return null;
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or FormatException or OverflowException)
+        {
+            // The parser gives up on some broken texts without a place; the last thing it understood is near.
+            var end = nodes.parser.Current?.End ?? Mark.Empty;
+            errors.Add(new ConfigError(file, (int)end.Line, (int)end.Column, "", "not valid YAML from here on, or in the lines after"));
             return null;
         }
         catch (NestingException exception)
@@ -41,11 +49,14 @@ internal sealed class YamlNodes
         }
     }
 
+    // On some broken texts the parser ends early instead of failing.
+    private ParsingEvent Current => parser.Current ?? throw new InvalidOperationException("The parser ended within a value.");
+
     private ConfigNode ReadDocument()
     {
         parser.MoveNext();
         parser.MoveNext();
-        if (parser.Current is StreamEnd)
+        if (Current is StreamEnd)
         {
             return new ConfigMapping(file, 1, 1, "", []);
         }
@@ -62,7 +73,7 @@ internal sealed class YamlNodes
     // Reads the node whose first event is current, and moves past its last one.
     private ConfigNode ReadNode(string path, int depth)
     {
-        var start = parser.Current!;
+        var start = Current;
         var (line, column) = ((int)start.Start.Line, (int)start.Start.Column);
         if (depth > DeepestNesting)
         {
@@ -76,7 +87,7 @@ internal sealed class YamlNodes
                 return ReadMapping(line, column, path, depth);
             case SequenceStart:
                 List<ConfigNode> items = [];
-                while (parser.Current is not SequenceEnd)
+                while (Current is not SequenceEnd)
                 {
                     items.Add(ReadNode($"{path}[{items.Count}]", depth + 1));
                 }
@@ -93,9 +104,9 @@ internal sealed class YamlNodes
     {
         List<ConfigMember> members = [];
         Dictionary<string, int> lines = [];
-        while (parser.Current is not MappingEnd)
+        while (Current is not MappingEnd)
         {
-            var start = parser.Current!.Start;
+            var start = Current.Start;
             var (keyLine, keyColumn) = ((int)start.Line, (int)start.Column);
             var key = ReadNode(path, depth + 1) as ConfigScalar;
             if (key is null)

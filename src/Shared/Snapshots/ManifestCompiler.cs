@@ -65,11 +65,11 @@ internal sealed class ManifestCompiler(Func<string, string?> environment, IColle
             Enabled = declaration.Enabled && (declaration.EnabledWhen is null || IsOnPath(declaration.EnabledWhen.Command)),
             Transport = TransportOf(upstream),
             Url = upstream.Url,
-            Headers = Reveal(upstream.Headers, StringComparer.OrdinalIgnoreCase),
+            Headers = Names.Headers(upstream.Headers, upstream, errors),
             Command = upstream.Command,
             Arguments = [.. upstream.Args.Select(argument => argument.Reveal())],
             WorkingDirectory = upstream.Cwd,
-            Environment = Reveal(upstream.Env, StringComparer.Ordinal),
+            Environment = upstream.Env.ToImmutableDictionary(variable => variable.Key, variable => variable.Value.Reveal()),
             Prefix = prefix,
             ExposeByDefault = declaration.Expose.Default == ExposeDefault.Allow,
             Tools = [.. declaration.Expose.Tools.Select(Rule)],
@@ -172,9 +172,6 @@ internal sealed class ManifestCompiler(Func<string, string?> environment, IColle
             Cost = tool.Cost,
         };
     }
-
-    private static ImmutableDictionary<string, string> Reveal(IReadOnlyDictionary<string, Secret> secrets, StringComparer comparer) =>
-        secrets.ToImmutableDictionary(pair => pair.Key, pair => pair.Value.Reveal(), comparer);
 
     private bool IsOnPath(string command)
     {

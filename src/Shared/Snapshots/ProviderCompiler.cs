@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Shared.Configuration;
 
 namespace Shared.Snapshots;
@@ -66,8 +65,12 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
         return Compile(id, declaration with { ApiKey = declaration.ApiKey ?? usual?.ApiKey, BaseUrl = declaration.BaseUrl ?? usual?.BaseUrl }, known, origin);
     }
 
-    private static Provider Compile(string id, ProviderDeclaration declaration, KnownProvider? known, string origin)
+    private Provider Compile(string id, ProviderDeclaration declaration, KnownProvider? known, string origin)
     {
+        if (!Names.CanBeSent(declaration.ApiKey))
+        {
+            errors.Add(declaration.Error("apiKey", $"the key of '{id}' holds a line break or another character that a header cannot carry"));
+        }
         var address = declaration.BaseUrl ?? (known is null ? null : new Uri(known.BaseUrl));
         return new Provider
         {
@@ -75,7 +78,7 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
             Dialect = declaration.Dialect,
             BaseAddress = address,
             ApiKey = declaration.ApiKey?.Reveal(),
-            Headers = declaration.Headers.ToImmutableDictionary(header => header.Key, header => header.Value.Reveal(), StringComparer.OrdinalIgnoreCase),
+            Headers = Names.Headers(declaration.Headers, declaration, errors),
             Models = declaration.Models.Count > 0 ? [.. declaration.Models] : [.. known?.Models ?? []],
             OutputLimitMember = declaration.OutputLimitMember ?? known?.OutputLimitMember ?? "max_tokens",
             StreamUsage = declaration.StreamUsage ?? known?.StreamUsage ?? true,

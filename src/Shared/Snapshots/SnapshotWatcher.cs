@@ -25,7 +25,7 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
         loader.KeysChanged += Sign;
         Watch();
         poll = clock.CreateTimer(_ => Sign(), null, paths.PollInterval, paths.PollInterval);
-        watching = ReloadOnSignsAsync();
+        watching = ReloadOnSignsAsync(stopping.Token);
         // What changed between the first look and the first watch is noticed now.
         Sign();
         return Task.CompletedTask;
@@ -48,6 +48,8 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
 
     public void Dispose()
     {
+        // A host whose start failed is disposed without being stopped.
+        stopping.Cancel();
         poll?.Dispose();
         foreach (var watcher in watchers.Values)
         {
@@ -58,32 +60,32 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
 
     private void Sign() => signs.Writer.TryWrite(true);
 
-    private async Task ReloadOnSignsAsync()
+    private async Task ReloadOnSignsAsync(CancellationToken stopped)
     {
         try
         {
-            while (await signs.Reader.WaitToReadAsync(stopping.Token))
+            while (await signs.Reader.WaitToReadAsync(stopped))
             {
-                await Task.Delay(paths.Debounce, clock, stopping.Token);
+                await Task.Delay(paths.Debounce, clock, stopped);
                 signs.Reader.TryRead(out _);
-                await ReloadAsync();
+                await ReloadAsync(stopped);
             }
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (stopped.IsCancellationRequested)
         {
             return;
         }
     }
 
-    private async Task ReloadAsync()
+    private async Task ReloadAsync(CancellationToken stopped)
     {
         try
         {
             // Watched first, so that what changes while it is read is not missed.
             Watch();
-            await loader.ReloadIfChangedAsync(stopping.Token);
+            await loader.ReloadIfChangedAsync(stopped);
         }
-        catch (Exception exception) when (!stopping.IsCancellationRequested)
+        catch (Exception exception) when (!stopped.IsCancellationRequested)
         {
             // A store of keys that does not answer, for one: what serves goes on serving, and the next sign tries again.
             logger.ReloadFailed(exception);

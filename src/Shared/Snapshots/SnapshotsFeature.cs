@@ -13,6 +13,7 @@ public static class SnapshotsFeature
     /// </summary>
     public static IServiceCollection AddSnapshots(this IServiceCollection services, SnapshotPaths paths)
     {
+        // What could fail in it fails again, and is reported, when the first snapshot is loaded.
         _ = Task.Run(SnapshotBuilder.WarmUp);
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(paths);

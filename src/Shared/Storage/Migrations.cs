@@ -47,10 +47,6 @@ internal static class Migrations
             duration_us INTEGER
         );
         CREATE INDEX attempts_time ON attempts (started_at);
-        CREATE INDEX attempts_key ON attempts (key_id, started_at);
-        CREATE INDEX attempts_user ON attempts (user_id, started_at) WHERE user_id IS NOT NULL;
-        CREATE INDEX attempts_team ON attempts (team_id, started_at) WHERE team_id IS NOT NULL;
-        CREATE INDEX attempts_customer ON attempts (customer_id, started_at) WHERE customer_id IS NOT NULL;
         CREATE INDEX attempts_unsettled ON attempts (started_at) WHERE NOT settled;
 
         -- What the settled attempts used, minute by minute: kept with them, in the same transactions, so that a start need not read them all.

@@ -4,16 +4,28 @@ using SQLitePCL;
 
 namespace Shared.Storage;
 
-/// <summary>A compiled statement. Values are added in the order of its parameters; columns count from 0.</summary>
+/// <summary>
+/// A compiled statement. Values are added in the order of its parameters; columns count from 0. SQLite keeps what is bound from run to run, so a value
+/// that is the same as in the run before is not bound again: of a ledger row's columns, most are.
+/// </summary>
 internal sealed class SqliteStatement(SqliteSession session, sqlite3_stmt handle) : IDisposable
 {
     private const int StackBytes = 512;
+
+    // What is bound to a parameter that holds null; a parameter with nothing to compare holds null itself.
+    private static readonly object Null = new();
+
+    private readonly object?[] texts = new object?[raw.sqlite3_bind_parameter_count(handle) + 1];
+    private readonly long?[] numbers = new long?[raw.sqlite3_bind_parameter_count(handle) + 1];
 
     private int parameter;
 
     public SqliteStatement Add(long value)
     {
-        session.Check(raw.sqlite3_bind_int64(handle, ++parameter, value), "bind a value for");
+        if (numbers[++parameter] != value)
+        {
+            Bind(raw.sqlite3_bind_int64(handle, parameter, value), null, value);
+        }
         return this;
     }
 
@@ -21,7 +33,8 @@ internal sealed class SqliteStatement(SqliteSession session, sqlite3_stmt handle
 
     public SqliteStatement Add(ReadOnlySpan<byte> blob)
     {
-        session.Check(blob.IsEmpty ? raw.sqlite3_bind_zeroblob(handle, ++parameter, 0) : raw.sqlite3_bind_blob(handle, ++parameter, blob), "bind a value for");
+        parameter++;
+        Bind(blob.IsEmpty ? raw.sqlite3_bind_zeroblob(handle, parameter, 0) : raw.sqlite3_bind_blob(handle, parameter, blob), null, null);
         return this;
     }
 
@@ -31,23 +44,30 @@ internal sealed class SqliteStatement(SqliteSession session, sqlite3_stmt handle
         {
             return AddNull();
         }
+        if (ReferenceEquals(texts[++parameter], text))
+        {
+            return this;
+        }
         var longest = Encoding.UTF8.GetMaxByteCount(text.Length);
         byte[]? rented = null;
         var buffer = longest <= StackBytes ? stackalloc byte[StackBytes] : rented = ArrayPool<byte>.Shared.Rent(longest);
         var written = Encoding.UTF8.GetBytes(text, buffer);
         // A span of nothing has a null address, which SQLite would take for NULL.
-        var code = written == 0 ? raw.sqlite3_bind_text(handle, ++parameter, "") : raw.sqlite3_bind_text(handle, ++parameter, (ReadOnlySpan<byte>)buffer[..written]);
+        var code = written == 0 ? raw.sqlite3_bind_text(handle, parameter, "") : raw.sqlite3_bind_text(handle, parameter, (ReadOnlySpan<byte>)buffer[..written]);
         if (rented is not null)
         {
             ArrayPool<byte>.Shared.Return(rented);
         }
-        session.Check(code, "bind a value for");
+        Bind(code, text, null);
         return this;
     }
 
     public SqliteStatement AddNull()
     {
-        session.Check(raw.sqlite3_bind_null(handle, ++parameter), "bind a value for");
+        if (texts[++parameter] != Null)
+        {
+            Bind(raw.sqlite3_bind_null(handle, parameter), Null, null);
+        }
         return this;
     }
 
@@ -101,4 +121,13 @@ internal sealed class SqliteStatement(SqliteSession session, sqlite3_stmt handle
     public byte[] Blob(int column) => raw.sqlite3_column_blob(handle, column).ToArray();
 
     public void Dispose() => handle.Dispose();
+
+    /// <summary>Takes note of what the current parameter holds now; after an error nobody knows.</summary>
+    private void Bind(int code, object? text, long? number)
+    {
+        var isBound = code == raw.SQLITE_OK;
+        texts[parameter] = isBound ? text : null;
+        numbers[parameter] = isBound ? number : null;
+        session.Check(code, "bind a value for");
+    }
 }

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
@@ -9,37 +9,48 @@ using Shared.Snapshots;
 namespace Shared.Telemetry;
 
 /// <summary>
-/// Export to a collector, decided when the configuration has been loaded: only then is it known whether there is one. Without one nothing listens to spans.
+/// Export to a collector, where one is named. Decided at start, when the configuration has been loaded; without a collector nothing listens to spans.
 /// </summary>
-internal static class OtlpExport
+internal sealed class OtlpExport(SnapshotLoader loader, IConfiguration environment) : IHostedService
 {
     private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    public static void AddTraces(IServiceProvider services, TracerProviderBuilder traces)
+    private TracerProvider? traces;
+    private MeterProvider? metrics;
+
+    public Task StartAsync(CancellationToken cancellationToken)
     {
-        if (OptionsOf(services, "v1/traces") is { } options)
+        var configured = loader.Telemetry.OtlpEndpoint;
+        if (configured is null && string.IsNullOrEmpty(environment[EndpointVariable]))
         {
-            traces.AddSource(GatewayTracing.Name).AddProcessor(new BatchActivityExportProcessor(new OtlpTraceExporter(options)));
+            return Task.CompletedTask;
         }
+        traces = Sdk.CreateTracerProviderBuilder().ConfigureResource(TelemetryFeature.Describe)
+            .AddSource(GatewayTracing.Name).AddOtlpExporter(options => Target(options, configured, "v1/traces")).Build();
+        metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(TelemetryFeature.Describe)
+            .AddMeter(TelemetryFeature.Meters).AddOtlpExporter(options => Target(options, configured, "v1/metrics")).Build();
+        return Task.CompletedTask;
     }
 
-    public static void AddMetrics(IServiceProvider services, MeterProviderBuilder metrics)
+    /// <summary>Sends what is left, within the exporter's own deadline.</summary>
+    public Task StopAsync(CancellationToken cancellationToken)
     {
-        if (OptionsOf(services, "v1/metrics") is { } options)
-        {
-            metrics.AddReader(new PeriodicExportingMetricReader(new OtlpMetricExporter(options)));
-        }
+        var (endingTraces, endingMetrics) = (traces, metrics);
+        return endingTraces is null ? Task.CompletedTask : Task.Run(
+            () =>
+            {
+                endingTraces.Dispose();
+                endingMetrics?.Dispose();
+            },
+            cancellationToken);
     }
 
-    private static OtlpExporterOptions? OptionsOf(IServiceProvider services, string httpPath)
+    /// <summary>The usual variables (headers, protocol, timeout) are read by the options themselves; an address of our own is completed as they would.</summary>
+    private static void Target(OtlpExporterOptions options, Uri? configured, string httpPath)
     {
-        // The usual variables (headers, protocol, timeout) are read by the options themselves.
-        var options = new OtlpExporterOptions();
-        if (services.GetService<SnapshotLoader>()?.Telemetry.OtlpEndpoint is { } configured)
+        if (configured is not null)
         {
             options.Endpoint = options.Protocol == OtlpExportProtocol.HttpProtobuf ? new Uri($"{configured.AbsoluteUri.TrimEnd('/')}/{httpPath}") : configured;
-            return options;
         }
-        return services.GetRequiredService<IConfiguration>()[EndpointVariable] is { Length: > 0 } ? options : null;
     }
 }

@@ -1,5 +1,5 @@
-using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -8,7 +8,7 @@ namespace Shared.VirtualKeys;
 /// <summary>
 /// A credential that the gateway issues, as its holder sends it: <c>sk-gw-&lt;id&gt;-&lt;secret&gt;&lt;checksum&gt;</c> for a virtual key,
 /// <c>ak-gw-…</c> for an admin key. The id (10 characters) is public; the secret (32 characters of base62, 190 bits) is shown once; the checksum
-/// (6 characters, 32 bits of SHA-256 over all before it) lets a secret scanner, and us, tell a mistyped key from an unknown one.
+/// (6 characters, CRC-32C of all before it) lets a secret scanner, and us, tell a mistyped key from an unknown one.
 /// </summary>
 public static class KeyToken
 {
@@ -65,21 +65,29 @@ public static class KeyToken
     /// <summary>A token with all but its id masked, fit for a log or a list.</summary>
     public static string Mask(string prefix, string id) => $"{prefix}{id}-…";
 
+    /// <summary>A whole token, from all of it but the checksum.</summary>
+    internal static string WithChecksum(string body)
+    {
+        Span<char> checksum = stackalloc char[ChecksumLength];
+        WriteChecksum(Encoding.ASCII.GetBytes(body), checksum);
+        return body + checksum.ToString();
+    }
+
     private static IssuedKey New(string prefix)
     {
         var id = RandomNumberGenerator.GetString(IdAlphabet, IdLength);
         var secret = RandomNumberGenerator.GetString(Base62, SecretLength);
-        var body = $"{prefix}{id}-{secret}";
-        Span<char> checksum = stackalloc char[ChecksumLength];
-        WriteChecksum(Encoding.ASCII.GetBytes(body), checksum);
-        return new IssuedKey(id, body + checksum.ToString(), [.. SHA256.HashData(Encoding.ASCII.GetBytes(secret))]);
+        return new IssuedKey(id, WithChecksum($"{prefix}{id}-{secret}"), SHA256.HashData(Encoding.ASCII.GetBytes(secret)));
     }
 
     private static void WriteChecksum(ReadOnlySpan<byte> body, Span<char> checksum)
     {
-        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(body, digest);
-        var sum = BinaryPrimitives.ReadUInt32BigEndian(digest);
+        var sum = ~0u;
+        foreach (var b in body)
+        {
+            sum = BitOperations.Crc32C(sum, b);
+        }
+        sum = ~sum;
         for (var i = ChecksumLength - 1; i >= 0; i--)
         {
             checksum[i] = Base62[(int)(sum % 62)];

@@ -1,7 +1,7 @@
 using System.Net.Http.Json;
-using System.Text.Json;
 using Microsoft.Data.Sqlite;
 using Shared.Pricing;
+using Shared.VirtualKeys;
 using TestSupport;
 
 namespace Gateway.Tests.Acceptance;
@@ -29,13 +29,18 @@ public sealed class CrashTests
               fake: {baseUrl: "{{provider.BaseAddress}}", models: [m], maxRetries: 0}
             prices:
               - {provider: fake, model: m, input: 1, output: 10, maxOutputTokens: 1000, source: test}
+            keys:
+              loaded:
+                key: ${env:CRASH_TEST_KEY}
+                models: ["*"]
+                budgets: [{limit: 5, per: 30d}]
             """, token);
+        var key = KeyToken.NewVirtualKey().Token;
+        var environment = new Dictionary<string, string?> { ["CRASH_TEST_KEY"] = key };
 
         var served = 0;
-        string key;
-        await using (var first = await GatewayProcess.ServeAsync(folder.Path, cancellationToken: token))
+        await using (var first = await GatewayProcess.ServeAsync(folder.Path, environment, token))
         {
-            key = first.VirtualKey!;
             using var load = CancellationTokenSource.CreateLinkedTokenSource(token);
             var callers = Enumerable.Range(0, 16).Select(_ => CallUntilGoneAsync(first.BaseAddress, key, () => Interlocked.Increment(ref served), load.Token)).ToList();
             await provider.WaitForRequestsAsync(200);
@@ -47,12 +52,12 @@ public sealed class CrashTests
         var seen = provider.Requests.Count;
         Assert.True(served > 0 && seen >= served);
         var billed = provider.Billed;
-        await using var second = await GatewayProcess.ServeAsync(folder.Path, cancellationToken: token);
+        await using var second = await GatewayProcess.ServeAsync(folder.Path, environment, token);
         var (rows, cost) = ReadLedger(folder.Path);
         Assert.True(rows >= seen, $"The provider served {seen} calls, and {rows} have a row.");
         Assert.True(cost >= billed, $"{billed} USD were billed, and the ledger knows of {cost}.");
 
-        // The first key has 5 dollars a day. Whatever is left of them, and no more, can still be spent.
+        // The key has 5 dollars. Whatever is left of them, and no more, can still be spent.
         await CallUntilGoneAsync(second.BaseAddress, key, () => { }, token);
         Assert.True(provider.Billed <= Money.FromDollars(5), $"{provider.Billed} USD were billed of 5.");
     }

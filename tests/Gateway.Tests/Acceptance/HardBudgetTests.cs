@@ -10,10 +10,10 @@ namespace Gateway.Tests.Acceptance;
 /// <summary>A hard budget is never passed, whatever arrives at once, while providers spend all that they are allowed to.</summary>
 public sealed class HardBudgetTests
 {
-    private const string Configuration = """
+    private static string Configuration(FakeProvider first, FakeProvider second) => $$"""
         providers:
-          first: {baseUrl: "${env:FIRST}", models: [m], maxRetries: 0}
-          second: {baseUrl: "${env:SECOND}", models: [m], maxRetries: 0}
+          first: {baseUrl: "{{first.BaseAddress}}", models: [m], maxRetries: 0}
+          second: {baseUrl: "{{second.BaseAddress}}", models: [m], maxRetries: 0}
         routes:
           mixed: {targets: [first/m, second/m]}
         prices:
@@ -35,13 +35,9 @@ public sealed class HardBudgetTests
         var turn = 0;
         // Every third call of the first provider fails, so that the dearer one is asked.
         first.Otherwise = request => Interlocked.Increment(ref turn) % 3 == 0 ? FakeReply.Error(503) : spend(request);
-        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions
-        {
-            Configuration = Configuration,
-            Environment = new Dictionary<string, string> { ["FIRST"] = first.BaseAddress.ToString(), ["SECOND"] = second.BaseAddress.ToString() },
-        }, token);
+        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = Configuration(first, second) }, token);
         var budget = Money.FromDollars(1);
-        var key = await CreateKeyAsync(gateway, "1/day");
+        var key = await CreateKeyAsync(gateway, "1/30d");
         using var client = gateway.NewClient(key);
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 200).Select(i => AskAsync(client, i)));
@@ -71,19 +67,15 @@ public sealed class HardBudgetTests
         var token = TestContext.Current.CancellationToken;
         await using var first = await FakeProvider.StartAsync(token);
         first.SpendTheLimit(First);
-        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions
-        {
-            Configuration = Configuration,
-            Environment = new Dictionary<string, string> { ["FIRST"] = first.BaseAddress.ToString(), ["SECOND"] = first.BaseAddress.ToString() },
-        }, token);
-        using var client = gateway.NewClient(await CreateKeyAsync(gateway, "0.004/day"));
+        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = Configuration(first, first) }, token);
+        using var client = gateway.NewClient(await CreateKeyAsync(gateway, "0.004/30d"));
 
         using var response = await client.PostAsync(new Uri("v1/chat/completions", UriKind.Relative), JsonContent.Create(new { model = "first/m", messages = new[] { new { role = "user", content = "Hi" } } }), token);
 
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         var limit = long.Parse(Assert.Single(response.Headers.GetValues("x-gateway-output-limit")), CultureInfo.InvariantCulture);
         Assert.InRange(limit, 300, 400);
-        Assert.Equal(limit, Assert.Single(first.Requests).Json.GetProperty("max_completion_tokens").GetInt64());
+        Assert.Equal(limit, Assert.Single(first.Requests).Json.GetProperty("max_tokens").GetInt64());
         Assert.True(first.Billed <= Money.FromDollars(0.004m));
     }
 
@@ -95,7 +87,7 @@ public sealed class HardBudgetTests
         var text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
         Assert.True(response.StatusCode == HttpStatusCode.Created, text);
         using var created = JsonDocument.Parse(text);
-        return created.RootElement.GetProperty("key").GetString()!;
+        return created.RootElement.GetProperty("token").GetString()!;
     }
 
     private static ModelPrice Price(string provider, long input, long output) => new()
@@ -132,6 +124,6 @@ public sealed class HardBudgetTests
     private static async Task<Money> UsageAsync(TestGateway gateway)
     {
         using var usage = JsonDocument.Parse(await gateway.AdminClient.GetStringAsync(new Uri("admin/v1/usage?groupBy=model", UriKind.Relative), TestContext.Current.CancellationToken));
-        return usage.RootElement.GetProperty("rows").EnumerateArray().Aggregate(Money.Zero, (sum, row) => sum + Money.FromDollars(row.GetProperty("cost").GetDecimal()));
+        return usage.RootElement.GetProperty("rows").EnumerateArray().Aggregate(Money.Zero, (sum, row) => sum + Money.FromDollars(row.GetProperty("costDollars").GetDecimal()));
     }
 }

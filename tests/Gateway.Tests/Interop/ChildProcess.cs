@@ -30,14 +30,14 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Its exit code, once it ended.</summary>
+    /// <summary>Its exit code, once it has ended.</summary>
     public int ExitCode => process.ExitCode;
 
     /// <summary>Starts a process.</summary>
     /// <param name="program">What to run.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="folder">Its working directory.</param>
-    /// <param name="environment">Its variables, beside the few that every process needs: settings of the machine must not decide a test.</param>
+    /// <param name="environment">Its variables, beside those that <see cref="Isolated"/> keeps: settings of the machine must not decide a test.</param>
     /// <param name="seen">Gets each line that it prints.</param>
     public static ChildProcess Start(string program, IEnumerable<string> arguments, string folder, IReadOnlyDictionary<string, string> environment, Action<string>? seen = null)
     {
@@ -50,15 +50,23 @@ internal sealed class ChildProcess : IAsyncDisposable
             StandardOutputEncoding = Encoding.UTF8,
             StandardErrorEncoding = Encoding.UTF8,
         };
-        foreach (var name in start.Environment.Keys.Except(Inherited, StringComparer.OrdinalIgnoreCase).ToList())
-        {
-            start.Environment.Remove(name);
-        }
-        foreach (var (name, value) in environment)
+        foreach (var (name, value) in Isolated(environment))
         {
             start.Environment[name] = value;
         }
         return new ChildProcess(Process.Start(start)!, seen ?? (_ => { }));
+    }
+
+    /// <summary>Variables that leave a process with those given here and the few that every process needs.</summary>
+    public static Dictionary<string, string?> Isolated(IReadOnlyDictionary<string, string> given)
+    {
+        var all = Environment.GetEnvironmentVariables().Keys.Cast<string>()
+            .Except(Inherited, StringComparer.OrdinalIgnoreCase).ToDictionary(name => name, _ => (string?)null);
+        foreach (var (name, value) in given)
+        {
+            all[name] = value;
+        }
+        return all;
     }
 
     /// <summary>Waits until it has ended and all that it printed was read.</summary>

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using TestSupport;
 
 namespace Gateway.Tests.Interop;
 
@@ -27,6 +28,11 @@ internal static partial class InteropFolder
     /// <summary>The names of a suite's tests, read from its source: listing them needs neither Node nor a gateway.</summary>
     public static TheoryData<string> TestsOf(string suite) =>
         [.. Declarations().Matches(File.ReadAllText(Path.Combine(Folder, suite))).Select(match => match.Groups[1].Value)];
+
+    /// <summary>Starts the gateway as a process with a folder of its own, and with nothing of this machine's environment that could decide a test.</summary>
+    public static Task<GatewayProcess> StartGatewayAsync(string folder, CancellationToken cancellationToken) =>
+        // The canary stands for the secrets of a real environment: no tool server may see it.
+        GatewayProcess.ServeAsync(folder, ChildProcess.Isolated(new Dictionary<string, string> { ["GATEWAY_CANARY"] = "must not be inherited" }), cancellationToken);
 
     [GeneratedRegex(@"^test\('([^']+)'", RegexOptions.Multiline)]
     private static partial Regex Declarations();

@@ -26,19 +26,21 @@ public abstract partial class NodeSuite(string file) : IAsyncLifetime
         try
         {
             await using var servers = await RealToolServers.DeclareAsync(folder, cancellationToken);
-            await using var gateway = await RunningGateway.StartAsync(folder, cancellationToken);
+            await using var gateway = await InteropFolder.StartGatewayAsync(folder, cancellationToken);
             var environment = new Dictionary<string, string>
             {
-                ["GATEWAY_URL"] = gateway.Address.ToString().TrimEnd('/'),
-                ["GATEWAY_KEY"] = gateway.Key,
-                ["GATEWAY_ADMIN_KEY"] = gateway.AdminKey,
+                ["GATEWAY_URL"] = gateway.BaseAddress.ToString().TrimEnd('/'),
+                ["GATEWAY_KEY"] = gateway.VirtualKey!,
+                ["GATEWAY_ADMIN_KEY"] = gateway.AdminKey!,
                 ["GATEWAY_MANIFESTS"] = Path.Combine(folder, "tool-manifests"),
                 ["GATEWAY_FILES"] = servers.Files,
             };
             await using var suite = ChildProcess.Start(InteropFolder.Node, [Path.Combine(InteropFolder.Folder, file)], InteropFolder.Folder, environment);
             await suite.WaitForExitAsync(cancellationToken).WaitAsync(RunGuard, cancellationToken);
             Read(suite.Output);
-            whole = $"{file} ended with {suite.ExitCode}:{Environment.NewLine}{suite.Output}{Environment.NewLine}The gateway printed:{Environment.NewLine}{WithoutKeys(gateway.Output)}";
+            whole = $"{file} ended with {suite.ExitCode}:{Environment.NewLine}{suite.Output}{Environment.NewLine}The gateway printed:{Environment.NewLine}{WithoutKeys(gateway.Output + gateway.Error)}";
+            // Asked to, it takes its tool servers along; killed, it could not.
+            await gateway.StopAsync(cancellationToken);
         }
         finally
         {

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using OpenAI;
 using OpenAI.Chat;
+using TestSupport;
 
 namespace Gateway.Tests.Interop;
 
@@ -122,24 +123,24 @@ public sealed class OpenAiDotNetTests(OpenAiDotNetTests.Process process) : IClas
     [Fact]
     public async Task GetModels_FirstKey_ListsTheSimulator()
     {
-        var models = await new OpenAIClient(new ApiKeyCredential(process.Gateway.Key), Options()).GetOpenAIModelClient().GetModelsAsync(Cancelled);
+        var models = await new OpenAIClient(new ApiKeyCredential(process.Gateway.VirtualKey!), Options()).GetOpenAIModelClient().GetModelsAsync(Cancelled);
 
         Assert.Contains(models.Value, model => model.Id == "simulator/echo");
         Assert.Contains(models.Value, model => model.Id == "simulator/tools");
     }
 
-    private ChatClient Chat(string model, string? key = null) => new(model, new ApiKeyCredential(key ?? process.Gateway.Key), Options());
+    private ChatClient Chat(string model, string? key = null) => new(model, new ApiKeyCredential(key ?? process.Gateway.VirtualKey!), Options());
 
-    private OpenAIClientOptions Options() => new() { Endpoint = new Uri(process.Gateway.Address, "v1"), RetryPolicy = new ClientRetryPolicy(maxRetries: 0) };
+    private OpenAIClientOptions Options() => new() { Endpoint = new Uri(process.Gateway.BaseAddress, "v1"), RetryPolicy = new ClientRetryPolicy(maxRetries: 0) };
 
     /// <summary>A gateway process for the tests of this class; it needs no Node.</summary>
     public sealed class Process : IAsyncLifetime
     {
         private readonly string folder = Directory.CreateTempSubdirectory("gateway-openai-").FullName;
 
-        internal RunningGateway Gateway { get; private set; } = null!;
+        internal GatewayProcess Gateway { get; private set; } = null!;
 
-        public async ValueTask InitializeAsync() => Gateway = await RunningGateway.StartAsync(folder, TestContext.Current.CancellationToken);
+        public async ValueTask InitializeAsync() => Gateway = await InteropFolder.StartGatewayAsync(folder, TestContext.Current.CancellationToken);
 
         public async ValueTask DisposeAsync()
         {

@@ -75,7 +75,7 @@ public sealed class DispatcherTests : IAsyncLifetime
     {
         await using var hub = await StartAsync();
 
-        Assert.Equal($$"""{"code":-32602,"message":"{{message.Replace("'", "\\u0027", StringComparison.Ordinal)}}"}""", await hub.ErrorAsync("fake__echo", parameters));
+        Assert.Equal($$"""{"code":-32602,"message":"{{message}}"}""", await hub.ErrorAsync("fake__echo", parameters));
     }
 
     [Fact]

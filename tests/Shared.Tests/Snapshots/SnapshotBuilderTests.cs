@@ -1,4 +1,5 @@
 using Shared.Budgets;
+using Shared.Configuration;
 using Shared.Pricing;
 using Shared.Snapshots;
 using Shared.VirtualKeys;
@@ -155,6 +156,56 @@ public sealed class SnapshotBuilderTests : IDisposable
     }
 
     [Fact]
+    public void Load_HeaderThatCannotBeSent_IsAnErrorWithoutItsValue()
+    {
+        File.WriteAllText(Path.Combine(folder.Root, "secret"), "first-part\nsecond-part");
+
+        var errors = folder.Gateway($$"""
+            providers:
+              a:
+                baseUrl: http://h/v1
+                apiKey: ${file:{{folder.Root}}/secret}
+                headers: {X-A: "1", x-a: "2", "b ad": "3", Y: "${file:{{folder.Root}}/secret}"}
+            """).Errors();
+
+        Assert.Equal(4, errors.Count);
+        Assert.StartsWith("gateway.yaml:4:13: providers.a.apiKey: the key of 'a' holds a line break", errors[0], StringComparison.Ordinal);
+        Assert.DoesNotContain(errors, error => error.Contains("-part", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Load_BrokenFiles_AreRefusedNeverThrownAt()
+    {
+        var (gateway, manifest) = (File.ReadAllText(Path.Combine(RepositoryRoot, "gateway.example.yaml")), File.ReadAllText(Path.Combine(RepositoryRoot, "tool-manifests", "memory.yaml")));
+        string[] pieces = ["\n", ": ", "- ", "{", "}", "[", "]", "\"", "'", "*", "&a ", "!", "|", ">", "%", "@", "`", "null", "99999999999999999999", "-1", "1e400", "999999999d", "\t", "#", "${", "\\x", "---\n", "? "];
+        var random = new Random(20261122);
+        var refused = 0;
+        for (var i = 0; i < 400; i++)
+        {
+            folder.Gateway(Broken(gateway)).Manifest("m.yaml", Broken(manifest));
+            try
+            {
+                folder.Load();
+            }
+            catch (ConfigurationException)
+            {
+                refused++;
+            }
+        }
+        Assert.InRange(refused, 100, 400);
+
+        string Broken(string text)
+        {
+            for (var edits = random.Next(0, 4); edits > 0; edits--)
+            {
+                var at = random.Next(text.Length);
+                text = text[..at] + pieces[random.Next(pieces.Length)] + text[Math.Min(text.Length, at + random.Next(0, 3))..];
+            }
+            return text;
+        }
+    }
+
+    [Fact]
     public void Load_Prices_AreDollarsPerMillionTokens()
     {
         File.WriteAllText(Path.Combine(folder.Root, "prices.yaml"), """
@@ -177,6 +228,17 @@ public sealed class SnapshotBuilderTests : IDisposable
         var tuned = prices.Find("openai", "ft:gpt-4o:x")!;
         Assert.Equal((2_000_000_000, 500_000_000), (tuned.ContextTiers[0].Rates.Input, tuned.ServiceTiers["flex"].Input));
         Assert.Equal(0, prices.Find("ollama", "anything")!.Rates.Output);
+    }
+
+    [Fact]
+    public void Catalog_EveryModel_StandsOnce() =>
+        Assert.DoesNotContain(PriceFile.Catalog.GroupBy(price => (price.Provider, price.Model)), group => group.Count() > 1);
+
+    [Fact]
+    public void Documentation_EveryKnownProvider_IsListed()
+    {
+        var page = File.ReadAllText(Path.Combine(RepositoryRoot, "docs", "configuration.md"));
+        Assert.All(KnownProviders.All, provider => Assert.Contains($"| `{provider.Id}` | {(provider.KeyVariable is null ? "none" : $"`{provider.KeyVariable}`")} | `{provider.BaseUrl}` |", page, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -267,20 +329,27 @@ public sealed class SnapshotBuilderTests : IDisposable
     [Fact]
     public void Load_ShippedExamples_AreValid()
     {
-        var root = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(root.FullName, "Gateway.sln")))
-        {
-            root = root.Parent!;
-        }
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(root.FullName, "tool-manifests")))
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(RepositoryRoot, "tool-manifests")))
         {
             folder.Manifest(Path.GetFileName(file), File.ReadAllText(file));
         }
 
-        var snapshot = folder.Gateway(File.ReadAllText(Path.Combine(root.FullName, "gateway.example.yaml"))).Load();
+        var snapshot = folder.Gateway(File.ReadAllText(Path.Combine(RepositoryRoot, "gateway.example.yaml"))).Load();
 
         Assert.Equal(["everything", "filesystem", "gateway", "memory"], snapshot.Manifests.Select(manifest => manifest.Id));
         Assert.All(snapshot.Manifests, manifest => Assert.Equal(manifest.Id == "gateway", manifest.Enabled));
         Assert.Equal([new Target("local", "qwen3-32b"), new Target("simulator", "echo")], snapshot.Routes["fast"].Targets);
+    }
+
+    private static string RepositoryRoot { get; } = FindRepositoryRoot();
+
+    private static string FindRepositoryRoot()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "Gateway.sln")))
+        {
+            folder = folder.Parent!;
+        }
+        return folder.FullName;
     }
 }

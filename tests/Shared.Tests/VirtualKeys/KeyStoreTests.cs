@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Microsoft.Extensions.Time.Testing;
 using Shared.Storage;
 using Shared.Tests.Storage;
@@ -127,16 +126,7 @@ public sealed class KeyStoreTests : IDisposable
     private static string WithSecretOf(string token, string other)
     {
         // A well-formed token of the first one's id and the other one's secret.
-        var body = token[..17] + other[17..^6];
-        var digest = SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(body));
-        var sum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(digest);
-        var checksum = new char[6];
-        for (var i = 5; i >= 0; i--)
-        {
-            checksum[i] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(int)(sum % 62)];
-            sum /= 62;
-        }
-        var forged = body + new string(checksum);
+        var forged = KeyToken.WithChecksum(token[..17] + other[17..^6]);
         Assert.True(KeyToken.TryParse(forged, KeyToken.AdminKeyPrefix, out _, new byte[32]));
         return forged;
     }
