@@ -107,8 +107,8 @@ internal sealed class RpcConnection : IToolServer
             message.Write("}"u8);
             call.WasSent = true;
             var about = new Outgoing("tools/call", call.Tool, request);
-            return await (wantsProgress ? ProgressRelay.RunAsync(call, request, ExchangeAsync(request, message.WrittenMemory, about, deadline), logger, cancellationToken).AsTask()
-                : ExchangeAsync(request, message.WrittenMemory, about, deadline).AsTask());
+            var exchange = ExchangeAsync(request, message.WrittenMemory, about, deadline);
+            return await (wantsProgress ? ProgressRelay.RunAsync(call, request, exchange, logger, cancellationToken) : exchange);
         }
         finally
         {
