@@ -29,6 +29,12 @@ internal sealed class RefreshSignal(TimeProvider clock)
                 return false;
             }
             cancellationToken.ThrowIfCancellationRequested();
+            // Servers tell of each of several tools by itself; the whole of it is one change for every client.
+            if (await Task.WhenAny(Task.Delay(Upstream.Settling, clock, ended.Token), lost) == lost)
+            {
+                return false;
+            }
+            cancellationToken.ThrowIfCancellationRequested();
             raised.Reader.TryRead(out _);
             return true;
         }

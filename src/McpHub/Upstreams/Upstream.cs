@@ -18,6 +18,9 @@ internal sealed class Upstream : IAsyncDisposable
     /// <summary>A server that tells of changes without end is asked no more often than this.</summary>
     public static readonly TimeSpan RefreshPause = TimeSpan.FromSeconds(1);
 
+    /// <summary>Changes told within this time of the first are one.</summary>
+    public static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(100);
+
     private readonly ToolServerConnector connect;
     private readonly Action<bool> changed;
     private readonly TimeProvider clock;

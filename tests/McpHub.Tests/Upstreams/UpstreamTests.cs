@@ -126,6 +126,7 @@ public sealed class UpstreamTests
 
         first.Tools.Add("""{"name":"more","inputSchema":{"type":"object"}}""");
         first.Change();
+        await SettleAsync();
 
         Assert.Equal((UpstreamStatus.Ready, null, 2, true), await NextAsync());
     }
@@ -143,6 +144,7 @@ public sealed class UpstreamTests
 
         second.Tools.Add("""{"name":"more","inputSchema":{"type":"object"}}""");
         second.Change();
+        await SettleAsync();
 
         Assert.Equal(2, (await NextAsync()).Tools);
     }
@@ -155,6 +157,7 @@ public sealed class UpstreamTests
         await NextAsync();
         first.Tools.Add("""{"name":"a","inputSchema":{"type":"object"}}""");
         first.Change();
+        await SettleAsync();
         await NextAsync();
 
         first.Tools.Add("""{"name":"b","inputSchema":{"type":"object"}}""");
@@ -163,6 +166,7 @@ public sealed class UpstreamTests
         await clock.TimerAsync(Upstream.RefreshPause);
         Assert.Equal(2, first.Lists);
         clock.Advance(Upstream.RefreshPause);
+        await SettleAsync();
 
         Assert.Equal(3, (await NextAsync()).Tools);
         Assert.Equal(3, first.Lists);
@@ -178,6 +182,7 @@ public sealed class UpstreamTests
 
         await clock.TimerAsync(Upstream.PollPeriod);
         clock.Advance(Upstream.PollPeriod);
+        await SettleAsync();
 
         Assert.Equal((UpstreamStatus.Ready, null, 0, true), await NextAsync());
     }
@@ -190,10 +195,17 @@ public sealed class UpstreamTests
         await NextAsync();
         first.ListFails = new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, "No list.");
         first.Change();
+        await SettleAsync();
         await clock.TimerAsync(Upstream.RefreshPause);
 
         Assert.Equal((UpstreamStatus.Ready, 1), (upstream.Current.State, upstream.Current.Tools.Count));
         Assert.Same(first, upstream.Current.Server);
+    }
+
+    private async Task SettleAsync()
+    {
+        await clock.TimerAsync(Upstream.Settling);
+        clock.Advance(Upstream.Settling);
     }
 
     private FakeConnection Enqueue()
