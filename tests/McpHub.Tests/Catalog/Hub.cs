@@ -90,7 +90,8 @@ internal sealed class Hub : IAsyncDisposable
         }
     }
 
-    public Task UntilReadyAsync(string server) => UntilAsync(server, state => state.Status == UpstreamStatus.Ready);
+    /// <summary>Waits until a server is connected and its tools are in the catalog, which follows a moment later.</summary>
+    public Task UntilReadyAsync(string server) => UntilAsync(server, state => state.Status == UpstreamStatus.Ready && state.Tools > 0);
 
     public GatewayRequest Request(string key = "k1") =>
         new(Guid.NewGuid().ToString("N"), Store.Current, ActivityTraceId.CreateRandom()) { TraceParent = Calls.TraceParent, Key = Store.Current.Keys[key] };
