@@ -18,9 +18,11 @@ internal sealed class BuiltInServer(IEnumerable<BuiltInTool> tools) : IToolServe
         remove { }
     }
 
-    public Task<string> Lost { get; } = new TaskCompletionSource<string>().Task;
+    public Task<UpstreamException> Lost { get; } = new TaskCompletionSource<UpstreamException>().Task;
 
     public string ProtocolVersion => "in-process";
+
+    public string LastWords => "";
 
     public Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<ReadOnlyMemory<byte>>>([.. byName.Values.Select(tool => tool.Definition)]);
@@ -31,13 +33,12 @@ internal sealed class BuiltInServer(IEnumerable<BuiltInTool> tools) : IToolServe
         {
             return ValueTask.FromResult(RpcError.UnknownTool(call.Tool));
         }
-        using var parameters = JsonDocument.Parse(call.Params);
-        var arguments = parameters.RootElement.TryGetProperty("arguments", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
+        using var arguments = call.Params.Arguments.IsEmpty ? null : JsonDocument.Parse(call.Params.Arguments, new JsonDocumentOptions { MaxDepth = RpcFrame.MaxDepth });
         var answer = new ArrayBufferWriter<byte>(512);
         string? wrong;
         using (var writer = new Utf8JsonWriter(answer))
         {
-            wrong = tool.Run(call.Caller, arguments, writer);
+            wrong = tool.Run(call.Caller, arguments?.RootElement ?? default, writer);
         }
         return ValueTask.FromResult(new ToolCallOutcome(WriteResult(answer.WrittenSpan, wrong), default));
     }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Shared.Ledger;
+using Shared.Pricing;
 using Shared.Snapshots;
 using Shared.VirtualKeys;
 
@@ -31,22 +32,16 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
                 continue;
             }
             var bad = ImmutableArray.CreateBuilder<QuarantinedTool>();
-            var seen = new HashSet<string>(StringComparer.Ordinal);
-            for (var i = 0; i < definitions.Count; i++)
+            foreach (var definition in Usable(definitions, bad))
             {
-                var wrong = ToolDefinition.Read(definitions[i], out var definition);
-                if (wrong is null && !seen.Add(definition.Name))
+                if (Curation.Of(manifest, definition.Name) is not { IsEnabled: true } curation)
                 {
-                    wrong = "Its server lists this name twice.";
-                }
-                if (wrong is not null)
-                {
-                    bad.Add(new QuarantinedTool(definition.Name.Length > 0 ? definition.Name : $"#{i}", wrong));
                     continue;
                 }
-                if (Curate(manifest, definition, snapshot.Settings.MaxToolNameLength, tools) is { } tool)
+                var tool = Curate(manifest, definition, curation, snapshot.Settings.MaxToolNameLength);
+                if (!tools.TryAdd(tool.ExposedName, tool))
                 {
-                    tools.Add(tool.ExposedName, tool);
+                    bad.Add(new QuarantinedTool(definition.Name, $"Its name here, '{tool.ExposedName}', is taken by '{tools[tool.ExposedName].Server.Id}/{tools[tool.ExposedName].UpstreamName}'."));
                 }
             }
             if (bad.Count > 0)
@@ -57,42 +52,80 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
         return new ToolCatalog([.. tools.Values], quarantined.ToImmutable());
     }
 
-    private static CatalogTool? Curate(ToolManifest manifest, ToolDefinition definition, int maxLength, SortedDictionary<string, CatalogTool> taken)
+    /// <summary>The definitions that can be served, ordered by name, so that their order in the list decides nothing.</summary>
+    private static List<ToolDefinition> Usable(IReadOnlyList<ReadOnlyMemory<byte>> definitions, ImmutableArray<QuarantinedTool>.Builder bad)
     {
-        var enabled = manifest.ExposeByDefault;
-        string? wanted = null, description = null;
-        var cost = default(Shared.Pricing.Money);
-        var overrides = ImmutableDictionary<string, bool>.Empty;
-        foreach (var rule in manifest.Tools)
+        var usable = new List<ToolDefinition>(definitions.Count);
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        for (var i = 0; i < definitions.Count; i++)
         {
-            if (!Glob.IsMatch(rule.Match, definition.Name))
+            var wrong = ToolDefinition.Read(definitions[i], out var definition);
+            if (wrong is null && !seen.Add(definition.Name))
             {
-                continue;
+                wrong = "Its server lists this name twice.";
             }
-            enabled = rule.Enabled ?? enabled;
-            wanted = rule.As ?? wanted;
-            description = rule.Description ?? description;
-            cost = rule.Cost ?? cost;
-            overrides = overrides.SetItems(rule.Annotations);
+            if (wrong is null)
+            {
+                usable.Add(definition);
+            }
+            else
+            {
+                bad.Add(new QuarantinedTool(definition.Name.Length > 0 ? definition.Name : $"#{i}", wrong));
+            }
         }
-        if (!enabled)
-        {
-            return null;
-        }
-        var name = ToolNames.Expose(manifest.Id, definition.Name, manifest.Prefix, wanted, maxLength);
-        if (taken.ContainsKey(name))
-        {
-            name = ToolNames.WithHash(name, manifest.Id, definition.Name, maxLength);
-        }
-        return taken.ContainsKey(name) ? null : new CatalogTool
+        usable.Sort(static (one, other) => string.CompareOrdinal(one.Name, other.Name));
+        return usable;
+    }
+
+    private static CatalogTool Curate(ToolManifest manifest, ToolDefinition definition, Curation curation, int maxLength)
+    {
+        var name = ToolNames.Expose(manifest.Id, definition.Name, manifest.Prefix, curation.Name, Curation.IsContested(manifest, definition.Name, curation.Name), maxLength);
+        return new CatalogTool
         {
             Server = manifest,
             UpstreamName = definition.Name,
             ExposedName = name,
-            Definition = definition.Write(name, description, overrides),
-            Annotations = definition.Annotations.SetItems(overrides),
-            Cost = cost,
+            Definition = definition.Write(name, curation.Description, curation.Annotations),
+            Annotations = definition.Annotations.SetItems(curation.Annotations),
+            Cost = curation.Cost,
             Start = new AttemptStart { Kind = CallKind.Tool, Upstream = manifest.Id, Name = definition.Name, RequestedName = name, PriceVersion = "manifest" },
         };
+    }
+}
+
+/// <summary>What a manifest's rules make of one tool.</summary>
+/// <param name="IsEnabled">Whether it is shown.</param>
+/// <param name="Name">Its name in place of its own; null: its own.</param>
+/// <param name="Description">Its description in place of its own; null: its own.</param>
+/// <param name="Annotations">Annotations set or replaced.</param>
+/// <param name="Cost">The price of one call.</param>
+internal sealed record Curation(bool IsEnabled, string? Name, string? Description, ImmutableDictionary<string, bool> Annotations, Money Cost)
+{
+    /// <summary>Applies all rules that match, in order; of two that say something of the same thing, the later one counts.</summary>
+    public static Curation Of(ToolManifest manifest, string tool)
+    {
+        var curation = new Curation(manifest.ExposeByDefault, null, null, ImmutableDictionary<string, bool>.Empty, Money.Zero);
+        foreach (var rule in manifest.Tools)
+        {
+            if (Glob.IsMatch(rule.Match, tool))
+            {
+                curation = new Curation(rule.Enabled ?? curation.IsEnabled, rule.As ?? curation.Name, rule.Description ?? curation.Description,
+                    curation.Annotations.SetItems(rule.Annotations), rule.Cost ?? curation.Cost);
+            }
+        }
+        return curation;
+    }
+
+    /// <summary>Whether the manifest gives a tool's name to another of its tools. That it says so counts, not whether the server has the other one today.</summary>
+    public static bool IsContested(ToolManifest manifest, string tool, string? wanted)
+    {
+        foreach (var rule in manifest.Tools)
+        {
+            if (rule.As == (wanted ?? tool) && rule.Match != tool)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
+using System.Text.Unicode;
 using McpHub.Upstreams;
 
 namespace McpHub.Catalog;
@@ -16,6 +17,7 @@ internal sealed class ToolDefinition
     private (int Start, int End) nameValue;
     private (int Start, int End) descriptionValue;
     private (int Start, int End) annotationsValue;
+    private (int Start, int End) leftOut;
 
     private ToolDefinition(ReadOnlyMemory<byte> json) => this.json = json;
 
@@ -34,7 +36,9 @@ internal sealed class ToolDefinition
         definition = new ToolDefinition(json);
         try
         {
-            return definition.Read() ?? (json.Length > MaxBytes ? $"Its definition has {json.Length} bytes; {MaxBytes} are the limit." : null);
+            return json.Length > MaxBytes ? $"Its definition has {json.Length} bytes; {MaxBytes} are the limit."
+                : !Utf8.IsValid(json.Span) ? "Its definition is not valid UTF-8."
+                : definition.Read();
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
@@ -59,6 +63,10 @@ internal sealed class ToolDefinition
             Replace(annotationsValue, "annotations"u8, WriteAnnotations(overrides), edits, added);
         }
         edits.Add((nameValue.End, nameValue.End, added.WrittenSpan.ToArray()));
+        if (leftOut != default)
+        {
+            edits.Add((leftOut.Start, leftOut.End, []));
+        }
         var output = new ArrayBufferWriter<byte>(json.Length + 256);
         var position = 0;
         foreach (var (start, end, text) in edits.OrderBy(edit => edit.Start))
@@ -93,54 +101,79 @@ internal sealed class ToolDefinition
         {
             return "Its definition is not an object.";
         }
-        string? wrong = "It has no 'inputSchema'.";
-        string? name = null;
+        string? wrong = null;
+        var hasSchema = false;
+        var (previousEnd, cutsNext) = (0, false);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var member = reader.GetString();
+            var member = reader.GetString()!;
+            var memberStart = (int)reader.TokenStartIndex;
+            if (cutsNext)
+            {
+                (leftOut, cutsNext) = ((leftOut.Start, memberStart), false);
+            }
             reader.Read();
             var start = (int)reader.TokenStartIndex;
+            if (member == "name" && (Name.Length > 0 || reader.TokenType != JsonTokenType.String))
+            {
+                return "Its 'name' is not a string, or stands twice.";
+            }
+            wrong ??= CheckKind(member, reader.TokenType);
             switch (member)
             {
                 case "name":
-                    if (name is not null || reader.TokenType != JsonTokenType.String)
-                    {
-                        return "Its 'name' is not a string, or stands twice.";
-                    }
-                    name = reader.GetString()!;
+                    Name = reader.GetString()!;
                     nameValue = (start, (int)reader.BytesConsumed);
                     break;
                 case "description":
-                    reader.Skip();
                     descriptionValue = (start, (int)reader.BytesConsumed);
                     break;
                 case "annotations":
-                    ReadAnnotations(ref reader);
+                    wrong ??= ReadAnnotations(ref reader);
                     annotationsValue = (start, (int)reader.BytesConsumed);
                     break;
                 case "inputSchema":
-                    wrong = CheckSchema(ref reader);
+                    hasSchema = true;
+                    wrong ??= IsOfObjects(ref reader) ? null : "Its 'inputSchema' has no \"type\": \"object\".";
+                    break;
+                case "outputSchema":
+                    if (!IsOfObjects(ref reader))
+                    {
+                        // The newest revision allows any schema here; clients of the others refuse a whole list for it, and none needs it.
+                        cutsNext = previousEnd == 0;
+                        leftOut = (cutsNext ? memberStart : previousEnd, (int)reader.BytesConsumed);
+                    }
                     break;
                 default:
-                    reader.Skip();
                     break;
             }
+            reader.Skip();
+            previousEnd = (int)reader.BytesConsumed;
         }
-        if (string.IsNullOrWhiteSpace(name) || name.Length > MaxNameLength)
-        {
-            return $"It has no 'name' of 1 to {MaxNameLength} characters.";
-        }
-        Name = name;
-        return wrong;
+        return string.IsNullOrWhiteSpace(Name) || Name.Length > MaxNameLength ? $"It has no 'name' of 1 to {MaxNameLength} characters."
+            : !hasSchema ? "It has no 'inputSchema'."
+            : wrong;
     }
 
-    /// <summary>A tool's input is always an object (specification, server/tools); clients refuse a whole list for one that says otherwise.</summary>
-    private static string? CheckSchema(ref Utf8JsonReader reader)
+    /// <summary>Clients that read definitions into types refuse a whole list for one known member that is of another kind.</summary>
+    private static string? CheckKind(string member, JsonTokenType kind)
+    {
+        var wanted = member switch
+        {
+            "title" or "description" => JsonTokenType.String,
+            "inputSchema" or "outputSchema" or "annotations" or "execution" or "_meta" => JsonTokenType.StartObject,
+            "icons" => JsonTokenType.StartArray,
+            _ => kind,
+        };
+        return kind == wanted ? null : $"Its '{member}' is not {wanted switch { JsonTokenType.String => "a string", JsonTokenType.StartObject => "an object", _ => "a list" }}.";
+    }
+
+    /// <summary>Whether a schema is of objects, as a tool's input always is (specification, server/tools). Leaves the reader at its end.</summary>
+    private static bool IsOfObjects(ref Utf8JsonReader reader)
     {
         if (reader.TokenType != JsonTokenType.StartObject)
         {
-            reader.Skip();
-            return "Its 'inputSchema' is not an object.";
+            return false;
         }
         var isObject = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -150,16 +183,16 @@ internal sealed class ToolDefinition
             isObject |= isType && reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("object"u8);
             reader.Skip();
         }
-        return isObject ? null : "Its 'inputSchema' has no \"type\": \"object\".";
+        return isObject;
     }
 
-    private void ReadAnnotations(ref Utf8JsonReader reader)
+    private string? ReadAnnotations(ref Utf8JsonReader reader)
     {
         if (reader.TokenType != JsonTokenType.StartObject)
         {
-            reader.Skip();
-            return;
+            return null;
         }
+        string? wrong = null;
         var found = ImmutableDictionary.CreateBuilder<string, bool>();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -169,9 +202,14 @@ internal sealed class ToolDefinition
             {
                 found[name] = reader.TokenType == JsonTokenType.True;
             }
+            else if (name.EndsWith("Hint", StringComparison.Ordinal))
+            {
+                wrong = $"Its annotation '{name}' is neither true nor false.";
+            }
             reader.Skip();
         }
         Annotations = found.ToImmutable();
+        return wrong;
     }
 
     private byte[] WriteAnnotations(ImmutableDictionary<string, bool> overrides)
@@ -182,7 +220,7 @@ internal sealed class ToolDefinition
         if (annotationsValue != default && json.Span[annotationsValue.Start] == (byte)'{')
         {
             var old = json.Span[annotationsValue.Start..annotationsValue.End];
-            var reader = new Utf8JsonReader(old);
+            var reader = new Utf8JsonReader(old, new JsonReaderOptions { MaxDepth = MaxDepth });
             reader.Read();
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {

@@ -1,11 +1,9 @@
-using System.Diagnostics;
-using System.Diagnostics.Metrics;
-using System.Text.Json;
 using McpHub.Upstreams;
 using Shared.Admission;
 using Shared.Http;
 using Shared.Ledger;
 using Shared.Pricing;
+using Shared.Snapshots;
 using Shared.Tools;
 
 namespace McpHub.Catalog;
@@ -13,153 +11,100 @@ namespace McpHub.Catalog;
 /// <summary>
 /// Calls tools for callers: checks the grant again, takes what admission wants, relays, and completes the record.
 /// </summary>
-internal sealed class ToolDispatcher : IToolAccess
+internal sealed class ToolDispatcher(IToolViews views, ToolServers servers, AdmissionController admission, SnapshotStore snapshots, CallTelemetry telemetry) : IToolAccess
 {
-    private static readonly ActivitySource Source = new("Gateway");
-
-    private readonly IToolViews views;
-    private readonly ToolServers servers;
-    private readonly AdmissionController admission;
-    private readonly Histogram<double> duration;
-
-    public ToolDispatcher(IToolViews views, ToolServers servers, AdmissionController admission, IMeterFactory meters)
-    {
-        (this.views, this.servers, this.admission) = (views, servers, admission);
-        duration = meters.Create("Gateway").CreateHistogram("mcp.client.operation.duration", "s", "Duration of requests to tool servers.",
-            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300] });
-    }
-
     public ReadOnlyMemory<byte> List(GatewayRequest caller) => views.ViewOf(caller.Snapshot, caller.Key!).ToolsJson;
 
-    public async ValueTask<ToolCallOutcome> CallAsync(GatewayRequest caller, ToolCall call, CancellationToken cancellationToken)
+    public ValueTask<ToolCallOutcome> CallAsync(GatewayRequest caller, ToolCall call, CancellationToken cancellationToken)
     {
-        if (!views.ViewOf(caller.Snapshot, caller.Key!).Tools.TryGetValue(call.Name, out var tool))
+        if (ToolParams.Read(call.Params, out var parameters) is { } wrong)
         {
-            return RpcError.UnknownTool(call.Name);
+            return ValueTask.FromResult(RpcError.Of(RpcError.InvalidParams, wrong));
+        }
+        if (Find(caller, call.Name) is not { } tool)
+        {
+            return ValueTask.FromResult(RpcError.UnknownTool(call.Name));
         }
         var ask = tool.Cost == Money.Zero ? AdmissionAsk.Free : new AdmissionAsk { AtLeast = tool.Cost, AtMost = tool.Cost, PriceKnown = true };
         if (admission.TryAdmit(caller, ask, out var lease) is { } refusal)
         {
-            return RpcError.Of(GatewayError.From(refusal));
+            return ValueTask.FromResult(RpcError.Of(refusal));
         }
-        using (lease)
+        if (lease!.TryBeginAttempt(tool.Start, ask, out var attempt) is { } limited)
         {
-            if (lease!.TryBeginAttempt(tool.Start, ask, out var attempt) is { } limited)
-            {
-                return RpcError.Of(GatewayError.From(limited));
-            }
-            using (attempt)
-            {
-                return await CallAsync(caller, tool, call, attempt!, cancellationToken);
-            }
+            lease.Dispose();
+            return ValueTask.FromResult(RpcError.Of(limited));
         }
+        return CallAsync(caller, tool, call, parameters, lease, attempt!, cancellationToken);
     }
 
-    private async ValueTask<ToolCallOutcome> CallAsync(GatewayRequest caller, CatalogTool tool, ToolCall call, AttemptLease attempt, CancellationToken cancellationToken)
+    /// <summary>The tool, if the caller may use it now: a grant that was taken away since the request began counts no more.</summary>
+    private CatalogTool? Find(GatewayRequest caller, string name)
     {
-        using var activity = StartActivity(caller, tool);
-        var since = Stopwatch.GetTimestamp();
-        var error = "cancelled";
+        var (current, key) = (snapshots.Current, caller.Key!);
+        if (!ReferenceEquals(current, caller.Snapshot) && (!current.Keys.TryGetValue(key.Id, out key!) || key.RevokedAt is not null))
+        {
+            return null;
+        }
+        return views.ViewOf(current, key).Tools.GetValueOrDefault(name);
+    }
+
+    private async ValueTask<ToolCallOutcome> CallAsync(GatewayRequest caller, CatalogTool tool, ToolCall call, ToolParams parameters, RequestLease lease, AttemptLease attempt, CancellationToken cancellationToken)
+    {
+        using var request = lease;
+        using var begun = attempt;
+        var upstream = servers.Find(tool.Server.Id);
+        var operation = telemetry.Begin(caller, tool, upstream?.Current.Server?.ProtocolVersion);
+        var sent = new UpstreamCall
+        {
+            Caller = caller,
+            Tool = tool.UpstreamName,
+            Params = parameters,
+            TraceParent = operation.TraceParent,
+            TraceState = operation.TraceState,
+            OnProgress = call.OnProgress,
+        };
+        var error = UpstreamReasons.Internal;
+        var code = 0;
         try
         {
-            var (server, status) = servers.Find(tool.Server.Id);
-            if (server is null)
-            {
-                throw new UpstreamException(RpcError.UpstreamUnavailable, "not_connected",
-                    $"Tool server '{tool.Server.Id}' is not connected ({(status == UpstreamStatus.Connecting ? "it is being connected" : "it is tried again shortly")}).", wasSent: false);
-            }
-            var outcome = await CallAsync(server, tool.Server.Id, new UpstreamCall(caller, tool.UpstreamName, call.Params, activity?.Id ?? caller.TraceParent, activity?.TraceStateString ?? caller.TraceState, call.OnProgress), cancellationToken);
+            var outcome = await (upstream ?? throw NotThere(tool)).CallAsync(sent, cancellationToken);
+            code = outcome.IsError ? JsonMembers.FindNumber(outcome.Error.Span, "code"u8) ?? 0 : 0;
             error = outcome.IsError ? "rpc_error" : IsToolError(outcome.Result.Span) ? "tool_error" : null;
-            Settle(attempt, tool, error is null ? CallOutcome.Succeeded : CallOutcome.Failed, error);
+            Settle(attempt, tool, error is null ? CallOutcome.Succeeded : CallOutcome.Failed, error, wasSent: true);
             return outcome;
         }
         catch (UpstreamException exception)
         {
-            error = exception.Reason;
-            Settle(attempt, tool, CallOutcome.Broken, error, isFree: !exception.WasSent);
+            (error, code) = (exception.Reason, exception.Code);
+            Settle(attempt, tool, CallOutcome.Broken, error, exception.WasSent);
             return RpcError.Of(exception.Code, exception.Message);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            Settle(attempt, tool, CallOutcome.Cancelled, "cancelled");
+            error = "cancelled";
+            Settle(attempt, tool, CallOutcome.Cancelled, error, sent.WasSent);
             throw;
         }
         finally
         {
-            caller.CountUpstream(since);
-            if (error is not null)
-            {
-                activity?.SetTag("error.type", error).SetStatus(ActivityStatusCode.Error);
-            }
-            if (duration.Enabled)
-            {
-                var tags = new TagList { { "mcp.method.name", "tools/call" }, { "gen_ai.tool.name", tool.ExposedName }, { "gateway.server", tool.Server.Id } };
-                if (error is not null)
-                {
-                    tags.Add("error.type", error);
-                }
-                duration.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, tags);
-            }
+            caller.CountUpstream(operation.Since);
+            operation.End(error, code);
         }
     }
 
-    /// <summary>Calls; a server that has forgotten its session, and so cannot have run the tool, is called once more over a new one.</summary>
-    private async ValueTask<ToolCallOutcome> CallAsync(IToolServer server, string id, UpstreamCall call, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await server.CallAsync(call, cancellationToken);
-        }
-        catch (UpstreamException exception) when (exception is { WasSent: false, Reason: "session_lost" })
-        {
-            if (await servers.ReconnectedAsync(id, server, cancellationToken) is not { } next)
-            {
-                throw;
-            }
-            return await next.CallAsync(call, cancellationToken);
-        }
-    }
-
-    private static Activity? StartActivity(GatewayRequest caller, CatalogTool tool)
-    {
-        if (!Source.HasListeners() || Source.StartActivity($"tools/call {tool.UpstreamName}", ActivityKind.Client) is not { } activity)
-        {
-            return null;
-        }
-        return activity.SetTag("mcp.method.name", "tools/call").SetTag("gen_ai.operation.name", "execute_tool").SetTag("gen_ai.tool.name", tool.UpstreamName)
-            .SetTag("gateway.server", tool.Server.Id).SetTag("gateway.request_id", caller.RequestId);
-    }
+    private static UpstreamException NotThere(CatalogTool tool) =>
+        new(RpcError.UpstreamUnavailable, UpstreamReasons.NotConnected, $"Tool server '{tool.Server.Id}' is not connected (it was just taken away).", wasSent: false);
 
     /// <summary>A price per call is due for every call that reached the server, whatever came of it.</summary>
-    private static void Settle(AttemptLease attempt, CatalogTool tool, CallOutcome outcome, string? error, bool isFree = false) => attempt.Settle(new AttemptResult
+    private static void Settle(AttemptLease attempt, CatalogTool tool, CallOutcome outcome, string? error, bool wasSent) => attempt.Settle(new AttemptResult
     {
         Outcome = outcome,
-        Source = isFree || tool.Cost == Money.Zero ? UsageSource.None : UsageSource.PerCall,
-        Cost = isFree ? Money.Zero : tool.Cost,
+        Source = !wasSent || tool.Cost == Money.Zero ? UsageSource.None : UsageSource.PerCall,
+        Cost = wasSent ? tool.Cost : Money.Zero,
         Error = error,
     });
 
-    private static bool IsToolError(ReadOnlySpan<byte> result)
-    {
-        if (result.IndexOf("\"isError\""u8) < 0)
-        {
-            return false;
-        }
-        var reader = new Utf8JsonReader(result, new JsonReaderOptions { MaxDepth = 256 });
-        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
-        {
-            return false;
-        }
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var isIt = reader.ValueTextEquals("isError"u8);
-            reader.Read();
-            if (isIt)
-            {
-                return reader.TokenType == JsonTokenType.True;
-            }
-            reader.Skip();
-        }
-        return false;
-    }
+    // Most results do not have the member at all, which the vectorised search finds out without reading them as JSON.
+    private static bool IsToolError(ReadOnlySpan<byte> result) => result.IndexOf("isError"u8) >= 0 && JsonMembers.IsTrue(result, "isError"u8);
 }

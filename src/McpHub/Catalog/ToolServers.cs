@@ -15,9 +15,6 @@ namespace McpHub.Catalog;
 /// </summary>
 public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDisposable
 {
-    /// <summary>So long a call waits whose server only forgot its session.</summary>
-    private static readonly TimeSpan LongestReconnect = TimeSpan.FromSeconds(10);
-
     private readonly SnapshotStore snapshots;
     private readonly ToolServerConnector connect;
     private readonly TimeProvider clock;
@@ -32,7 +29,7 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
     internal ToolServers(SnapshotStore snapshots, ToolServerConnector connect, TimeProvider clock, ILogger<ToolServers> logger) =>
         (this.snapshots, this.connect, this.clock, this.logger) = (snapshots, connect, clock, logger);
 
-    /// <summary>Raised after the catalog changed, never under a lock.</summary>
+    /// <summary>Raised after the catalog changed, outside the lock of the catalog. Handlers return at once.</summary>
     internal event Action? CatalogChanged;
 
     /// <summary>All tools as they are now.</summary>
@@ -73,29 +70,11 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
-    /// <summary>The connection of a server, or null while there is none, with the state that says why.</summary>
-    internal (IToolServer? Server, UpstreamStatus Status) Find(string id) =>
-        running.TryGetValue(id, out var upstream) && upstream.Current is var status ? (status.Server, status.State) : (null, UpstreamStatus.Disabled);
+    /// <summary>A server that is connected or to be connected; null: there is none of that id, or it is switched off.</summary>
+    internal Upstream? Find(string id) => running.GetValueOrDefault(id);
 
-    /// <summary>Waits a while for a server's new connection in place of one that was lost.</summary>
-    /// <returns>The new connection, or null: there is none in time.</returns>
-    internal async Task<IToolServer?> ReconnectedAsync(string id, IToolServer lost, CancellationToken cancellationToken)
-    {
-        if (!running.TryGetValue(id, out var upstream))
-        {
-            return null;
-        }
-        using var patience = new CancellationTokenSource(LongestReconnect, clock);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
-        try
-        {
-            return await upstream.ReconnectedAsync(lost, either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            return null;
-        }
-    }
+    /// <summary>How each server is, in all the detail that an admin may see.</summary>
+    public IReadOnlyList<UpstreamState> ReadStates() => [.. snapshots.Current.Manifests.Select(manifest => UpstreamState.Of(manifest, Find(manifest.Id)?.Current, catalog))];
 
     private void OnSnapshot(Snapshot? previous, Snapshot current)
     {
@@ -121,34 +100,33 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
             }
             running = upstreams.ToImmutableDictionary(pair => pair.Key, pair => pair.Value.Upstream);
         }
-        Rebuild(current);
+        Rebuild();
     }
 
     private void OnUpstream(ToolManifest manifest, bool toolsChanged)
     {
         if (toolsChanged)
         {
-            Rebuild(snapshots.Current);
+            Rebuild();
         }
         Changed?.Invoke(StateOf(manifest));
     }
 
     private ToolServerState StateOf(ToolManifest manifest)
     {
-        var (current, status) = (catalog, running.TryGetValue(manifest.Id, out var upstream) ? upstream.Current : null);
+        var state = UpstreamState.Of(manifest, Find(manifest.Id)?.Current, catalog);
         var transport = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.StreamableHttp => "http", _ => "built-in" };
-        var state = status?.State switch { UpstreamStatus.Ready => "connected", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
-        var tools = status?.State == UpstreamStatus.Ready ? current.Tools.Count(tool => tool.Server.Id == manifest.Id) : 0;
-        return new ToolServerState(manifest.Id, manifest.Title ?? manifest.Id, transport, state, tools,
-            [.. current.Quarantined.GetValueOrDefault(manifest.Id, []).Select(tool => $"{tool.Tool}: {tool.Reason}")], status?.Reason);
+        var name = state.Status switch { UpstreamStatus.Ready => "connected", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
+        return new ToolServerState(manifest.Id, manifest.Title ?? manifest.Id, transport, name, state.Status == UpstreamStatus.Ready ? state.Tools : 0,
+            [.. state.Quarantined.Select(tool => $"{tool.Tool}: {tool.Reason}")], state.LastError);
     }
 
-    private void Rebuild(Snapshot snapshot)
+    private void Rebuild()
     {
-        ToolCatalog next;
         lock (gate)
         {
-            next = ToolCatalog.Build(snapshot, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools));
+            // Read under the lock: of two that build at once, the later one must not build from the older snapshot.
+            var next = ToolCatalog.Build(snapshots.Current, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools));
             foreach (var (server, tools) in next.Quarantined)
             {
                 foreach (var tool in tools.Except(catalog.Quarantined.GetValueOrDefault(server, [])))
@@ -158,8 +136,7 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
             }
             catalog = next;
         }
-        // Whoever changed the snapshot waits for nothing but the catalog itself.
-        _ = Task.Run(() => CatalogChanged?.Invoke());
+        CatalogChanged?.Invoke();
     }
 
     /// <summary>Everything of a manifest that its connection depends on.</summary>

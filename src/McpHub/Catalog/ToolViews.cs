@@ -3,6 +3,8 @@ using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Security.Cryptography;
 using System.Text;
+using McpHub.Upstreams;
+using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
 using Shared.VirtualKeys;
 
@@ -11,23 +13,57 @@ namespace McpHub.Catalog;
 /// <summary>Finds callers' views. Keys with the same grants share one.</summary>
 internal sealed class ToolViews : IToolViews
 {
-    private readonly ToolServers servers;
-    private volatile Cache? cache;
+    /// <summary>The most bytes of ready lists that are kept; beyond it they are built anew as they are asked for.</summary>
+    public const long MaxBytes = 64 * 1024 * 1024;
 
-    public ToolViews(ToolServers servers, SnapshotStore snapshots)
+    private readonly ToolServers servers;
+    private readonly ILogger<ToolViews> logger;
+    private volatile Cache? cache;
+    private int telling;
+
+    public ToolViews(ToolServers servers, SnapshotStore snapshots, ILogger<ToolViews> logger)
     {
-        this.servers = servers;
-        servers.CatalogChanged += () => Changed?.Invoke();
-        snapshots.Changed += (_, _) => Task.Run(() => Changed?.Invoke());
+        (this.servers, this.logger) = (servers, logger);
+        servers.CatalogChanged += Tell;
+        snapshots.Changed += (_, _) => Tell();
     }
 
     public event Action? Changed;
+
+    /// <summary>Tells the listeners, from a thread of its own, so that whoever changed something waits for none of them. Changes that come meanwhile are told once.</summary>
+    private void Tell()
+    {
+        if (Interlocked.Increment(ref telling) == 1)
+        {
+            _ = Task.Run(() =>
+            {
+                int told;
+                do
+                {
+                    told = Volatile.Read(ref telling);
+                    try
+                    {
+                        Changed?.Invoke();
+                    }
+                    catch (Exception exception)
+                    {
+                        logger.ListenerFailed(exception);
+                    }
+                }
+                while (Interlocked.CompareExchange(ref telling, 0, told) != told);
+            });
+        }
+    }
 
     public ToolView ViewOf(Snapshot snapshot, VirtualKey key)
     {
         var current = cache;
         var catalog = servers.Catalog;
         if (current is null || current.Catalog != catalog || current.Snapshot != snapshot)
+        {
+            cache = current = new Cache(catalog, snapshot);
+        }
+        else if (current.Bytes > MaxBytes)
         {
             cache = current = new Cache(catalog, snapshot);
         }
@@ -39,10 +75,14 @@ internal sealed class ToolViews : IToolViews
     {
         private readonly ConcurrentDictionary<string, ToolView> byKey = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<string, ToolView> byGrants = new(StringComparer.Ordinal);
+        private long bytes;
 
         public ToolCatalog Catalog { get; } = catalog;
 
         public Snapshot Snapshot { get; } = snapshot;
+
+        /// <summary>The size of all lists in it.</summary>
+        public long Bytes => Volatile.Read(ref bytes);
 
         public ToolView ViewOf(VirtualKey key) =>
             byKey.TryGetValue(key.Id, out var view) ? view : byKey.GetOrAdd(key.Id, byGrants.GetOrAdd(SignatureOf(key), _ => Build(key)));
@@ -58,6 +98,7 @@ internal sealed class ToolViews : IToolViews
                 json.Write(tools[i].Definition.Span);
             }
             json.Write("]"u8);
+            Interlocked.Add(ref bytes, json.WrittenCount);
             return new ToolView(json.WrittenMemory, tools.ToFrozenDictionary(tool => tool.ExposedName, StringComparer.Ordinal), Convert.ToHexString(SHA256.HashData(json.WrittenSpan)));
         }
 

@@ -1,34 +1,56 @@
 using System.Buffers;
+using System.Buffers.Text;
 using System.Text;
 
 namespace McpHub.Upstreams;
 
+/// <summary>Where a stream of events can be taken up again.</summary>
+internal sealed class EventPosition
+{
+    /// <summary>The id of the last event that had one; null: none had.</summary>
+    public string? LastId { get; set; }
+
+    /// <summary>How long the server wants clients to wait; null: it did not say.</summary>
+    public TimeSpan? Retry { get; set; }
+}
+
 /// <summary>Reads server-sent events (WHATWG HTML, section 9.2) of a bounded size.</summary>
 internal static class EventReader
 {
-    /// <summary>Reads a stream to its end.</summary>
+    private const int MostRetryMilliseconds = 60_000;
+
+    /// <summary>Reads a stream to its end, or for as long as is wanted.</summary>
     /// <param name="source">The stream.</param>
     /// <param name="maxBytes">The most bytes of one event.</param>
-    /// <param name="take">Receives each event's data (valid during the call; empty for an event without any) and id.</param>
+    /// <param name="position">Is told ids and waiting times.</param>
+    /// <param name="take">Receives the data of each event that has any.</param>
+    /// <param name="isEnough">Whether what was taken is all that was wanted; null: all is.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
-    /// <exception cref="UpstreamException">An event is larger.</exception>
-    public static async ValueTask ReadAsync(Stream source, int maxBytes, Func<ReadOnlyMemory<byte>, string?, ValueTask> take, CancellationToken cancellationToken)
+    /// <returns>False: an event is larger.</returns>
+    public static async ValueTask<bool> ReadAsync(Stream source, int maxBytes, EventPosition position, MessageSink take, Func<bool>? isEnough, CancellationToken cancellationToken)
     {
         using var buffer = new PooledBytes(4096);
         var scanned = 0;
         while (await buffer.ReadFromAsync(source, cancellationToken) > 0)
         {
-            while (TryFindEnd(buffer.Written.Span, ref scanned, out var length, out var next))
+            var start = 0;
+            while (TryFindEnd(buffer.Written.Span[start..], ref scanned, out var length, out var next))
             {
-                await TakeAsync(buffer.Written[..length], take);
-                buffer.Discard(next);
+                Take(buffer.Written.Span.Slice(start, length), position, take);
+                if (isEnough is not null && isEnough())
+                {
+                    return true;
+                }
+                start += next;
                 scanned = 0;
             }
+            buffer.Discard(start);
             if (buffer.Length > maxBytes)
             {
-                throw new UpstreamException(RpcError.UpstreamInvalid, "message_too_large", $"The tool server sent an event of more than {maxBytes} bytes.");
+                return false;
             }
         }
+        return true;
     }
 
     /// <summary>Finds the blank line that ends an event. A carriage return at the very end waits for what may follow it.</summary>
@@ -62,17 +84,17 @@ internal static class EventReader
         }
     }
 
-    private static ValueTask TakeAsync(ReadOnlyMemory<byte> text, Func<ReadOnlyMemory<byte>, string?, ValueTask> take)
+    private static void Take(ReadOnlySpan<byte> text, EventPosition position, MessageSink take)
     {
-        ReadOnlyMemory<byte> data = default;
+        ReadOnlySpan<byte> data = default;
         ArrayBufferWriter<byte>? joined = null;
-        var (lines, id) = (0, (string?)null);
+        var lines = 0;
         while (!text.IsEmpty)
         {
-            var end = text.Span.IndexOfAny((byte)'\n', (byte)'\r');
+            var end = text.IndexOfAny((byte)'\n', (byte)'\r');
             var line = end < 0 ? text : text[..end];
-            text = end < 0 ? default : text[(end + (text.Span[end] == (byte)'\r' && end + 1 < text.Length && text.Span[end + 1] == (byte)'\n' ? 2 : 1))..];
-            if (Field(line, "data"u8) is { } value)
+            text = end < 0 ? default : text[(end + (text[end] == (byte)'\r' && end + 1 < text.Length && text[end + 1] == (byte)'\n' ? 2 : 1))..];
+            if (TryField(line, "data"u8, out var value))
             {
                 if (++lines == 1)
                 {
@@ -82,34 +104,40 @@ internal static class EventReader
                 if (joined is null)
                 {
                     joined = new ArrayBufferWriter<byte>(data.Length + value.Length + 1);
-                    joined.Write(data.Span);
+                    joined.Write(data);
                 }
                 joined.Write("\n"u8);
-                joined.Write(value.Span);
+                joined.Write(value);
             }
-            else if (Field(line, "id"u8) is { } name)
+            else if (TryField(line, "id"u8, out var id))
             {
-                id = Encoding.UTF8.GetString(name.Span);
+                // It goes back in a header, which cannot carry everything.
+                position.LastId = id.IsEmpty || id.ContainsAnyExceptInRange((byte)' ', (byte)'~') ? position.LastId : Encoding.ASCII.GetString(id);
+            }
+            else if (TryField(line, "retry"u8, out var retry) && Utf8Parser.TryParse(retry, out int milliseconds, out _))
+            {
+                position.Retry = TimeSpan.FromMilliseconds(Math.Clamp(milliseconds, 0, MostRetryMilliseconds));
             }
         }
-        return lines == 0 && id is null ? ValueTask.CompletedTask : take(joined?.WrittenMemory ?? data, id);
+        data = joined is null ? data : joined.WrittenSpan;
+        if (!data.IsEmpty)
+        {
+            take(data);
+        }
     }
 
-    private static ReadOnlyMemory<byte>? Field(ReadOnlyMemory<byte> line, ReadOnlySpan<byte> name)
+    private static bool TryField(ReadOnlySpan<byte> line, ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
     {
-        if (!line.Span.StartsWith(name))
+        value = default;
+        if (!line.StartsWith(name) || (line.Length > name.Length && line[name.Length] != (byte)':'))
         {
-            return null;
+            return false;
         }
-        if (line.Length == name.Length)
+        if (line.Length > name.Length)
         {
-            return ReadOnlyMemory<byte>.Empty;
+            value = line[(name.Length + 1)..];
+            value = value.StartsWith(" "u8) ? value[1..] : value;
         }
-        if (line.Span[name.Length] != (byte)':')
-        {
-            return null;
-        }
-        var value = line[(name.Length + 1)..];
-        return value.Span.StartsWith(" "u8) ? value[1..] : value;
+        return true;
     }
 }

@@ -1,28 +1,37 @@
 namespace McpHub.Upstreams;
 
-/// <summary>Takes each message that arrives, one after the other on each stream; the bytes are only valid during the call.</summary>
-internal delegate ValueTask MessageSink(ReadOnlyMemory<byte> message);
+/// <summary>Takes each message that arrives. Returns at once, so that no slow caller holds up the others; the bytes are only valid during the call.</summary>
+internal delegate void MessageSink(ReadOnlySpan<byte> message);
 
 /// <summary>What a transport needs to know of a message beside its bytes: streamable HTTP repeats it in headers.</summary>
-/// <param name="Method">The method.</param>
+/// <param name="Method">The method; "" for an answer of ours.</param>
 /// <param name="Name">The tool, for <c>tools/call</c>; null otherwise.</param>
-/// <param name="ExpectsAnswer">Whether it is a request.</param>
-internal readonly record struct Outgoing(string Method, string? Name, bool ExpectsAnswer);
+/// <param name="Request">What waits for the answer; null: none is expected.</param>
+internal readonly record struct Outgoing(string Method, string? Name, PendingRequest? Request);
 
 /// <summary>Carries messages to and from one upstream.</summary>
 internal interface IRpcTransport : IAsyncDisposable
 {
-    /// <summary>Completes when the transport can carry nothing more, with a short reason.</summary>
-    Task<string> Lost { get; }
+    /// <summary>Completes when the transport can carry nothing more.</summary>
+    Task<UpstreamException> Lost { get; }
+
+    /// <summary>Whether each request has an exchange of its own, so that requests under way may still be answered when the connection as a whole is lost.</summary>
+    bool HasExchanges { get; }
+
+    /// <summary>The end of what the server wrote about itself; "": nothing. For admins only: it may hold anything.</summary>
+    string LastWords { get; }
 
     /// <summary>Begins to deliver messages.</summary>
     /// <exception cref="UpstreamException">The upstream cannot be reached.</exception>
     Task StartAsync(MessageSink sink, CancellationToken cancellationToken);
 
-    /// <summary>Sends a message. Where the transport answers on the same exchange, the sink has had the answer when this returns.</summary>
-    /// <exception cref="UpstreamException">It could not be sent, or the exchange broke.</exception>
+    /// <summary>Sends a message. A transport with exchanges returns when the request was answered; others when the message is on its way.</summary>
+    /// <exception cref="UpstreamException">It could not be sent, or the exchange ended without an answer.</exception>
     ValueTask SendAsync(ReadOnlyMemory<byte> message, Outgoing about, CancellationToken cancellationToken);
 
-    /// <summary>Tells the transport what the handshake agreed on.</summary>
+    /// <summary>Tells the transport which revision was agreed on, before anything else is sent.</summary>
     void Agreed(string protocolVersion, bool isModern);
+
+    /// <summary>The handshake is over: where the revision has a stream for what the server says by itself, it may be opened.</summary>
+    void Listen();
 }

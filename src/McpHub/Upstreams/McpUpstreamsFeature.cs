@@ -26,6 +26,7 @@ internal static class McpUpstreamsFeature
         services.AddSingleton(provider => new ToolServers(provider.GetRequiredService<SnapshotStore>(), provider.GetRequiredService<ToolServerConnections>().ConnectAsync,
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ToolServers>>()));
         services.AddSingleton<IToolServerStates>(provider => provider.GetRequiredService<ToolServers>());
+        services.AddSingleton<CallTelemetry>();
         services.AddSingleton<IToolViews, ToolViews>();
         services.AddSingleton<IToolAccess, ToolDispatcher>();
         services.AddHostedService(provider => provider.GetRequiredService<ToolServers>());

@@ -1,8 +1,6 @@
 using System.Buffers;
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
 using Shared.Tools;
@@ -10,46 +8,49 @@ using Shared.Tools;
 namespace McpHub.Upstreams;
 
 /// <summary>
-/// A JSON-RPC client on a transport: numbers requests, finds the answer to each, and speaks either era of the protocol, the handshake first.
+/// A JSON-RPC client on a transport: numbers requests, finds the answer to each, keeps their deadlines, and hands on what the server says by itself.
+/// What it says in answer to whom is settled by ids alone, so one connection carries the calls of many callers.
 /// </summary>
 internal sealed class RpcConnection : IToolServer
 {
-    /// <summary>The newest revision with a handshake; the server may answer with an older one.</summary>
-    private const string OfferedVersion = "2025-11-25";
-
-    /// <summary>The revision without one.</summary>
-    private const string ModernVersion = "2026-07-28";
-
-    private const int MaxPages = 100;
-    private const int MaxTools = 5_000;
-
-    private static readonly string[] HandshakeVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
-
-    private static readonly byte[] ModernEnvelope = Encoding.UTF8.GetBytes(
-        $$$""","io.modelcontextprotocol/protocolVersion":"{{{ModernVersion}}}","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"agent-gateway","version":"{{{HubVersion.Text}}}"}""");
+    private static readonly TimeSpan WordPatience = TimeSpan.FromSeconds(2);
 
     private readonly ToolManifest manifest;
     private readonly IRpcTransport transport;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
-    private readonly ConcurrentDictionary<long, PendingRequest> pending = new();
-    private readonly SemaphoreSlim calls;
-    private long lastId;
-    private bool isModern;
-    private int strays;
+    private readonly PendingRequests pending = new();
+    private readonly CallSlots slots;
+    private readonly ServerMessages incoming;
+    private readonly CancellationTokenSource stopping = new();
+    private ProtocolEra era = ProtocolEra.None;
+    private Task watching = Task.CompletedTask;
 
     private RpcConnection(ToolManifest manifest, IRpcTransport transport, TimeProvider clock, ILogger logger)
     {
         (this.manifest, this.transport, this.clock, this.logger) = (manifest, transport, clock, logger);
-        calls = new SemaphoreSlim(manifest.MaxConcurrentCalls);
-        _ = transport.Lost.ContinueWith(lost => FailPending(lost.Result), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        slots = new CallSlots(manifest);
+        incoming = new ServerMessages(manifest.Id, pending, AnswerAsync, logger);
+        if (!transport.HasExchanges)
+        {
+            _ = transport.Lost.ContinueWith(lost => pending.FailAll(lost.Result), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
     }
 
-    public event Action? ToolsChanged;
+    public event Action? ToolsChanged
+    {
+        add => incoming.ToolsChanged += value;
+        remove => incoming.ToolsChanged -= value;
+    }
 
-    public Task<string> Lost => transport.Lost;
+    public Task<UpstreamException> Lost => transport.Lost;
 
-    public string ProtocolVersion { get; private set; } = "";
+    public string ProtocolVersion => era.Version;
+
+    public string LastWords => transport.LastWords;
+
+    /// <summary>Messages that made no sense: not JSON-RPC, or answers that nobody waits for.</summary>
+    public int Strays => incoming.Strays;
 
     /// <summary>Connects and agrees on a revision.</summary>
     /// <exception cref="UpstreamException">The server cannot be reached or speaks no known revision.</exception>
@@ -58,376 +59,173 @@ internal sealed class RpcConnection : IToolServer
         var connection = new RpcConnection(manifest, transport, clock, logger);
         try
         {
-            await transport.StartAsync(connection.TakeAsync, cancellationToken);
-            await connection.AgreeAsync(cancellationToken);
+            await transport.StartAsync(connection.incoming.Take, cancellationToken);
+            connection.era = await Handshake.AgreeAsync(connection, transport, manifest, cancellationToken);
+            transport.Listen();
+            if (connection.era.IsModern)
+            {
+                connection.watching = new ChangeSubscription(connection, clock, logger, manifest.Id).RunAsync(connection.stopping.Token);
+            }
             return connection;
         }
-        catch
+        catch (Exception exception)
         {
-            await transport.DisposeAsync();
+            await connection.DisposeAsync();
+            if (exception is UpstreamException failed)
+            {
+                failed.LastWords = transport.LastWords;
+            }
             throw;
         }
     }
 
-    public async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken)
-    {
-        var tools = new List<ReadOnlyMemory<byte>>();
-        var cursors = new HashSet<string>(StringComparer.Ordinal);
-        string? cursor = null;
-        for (var page = 0; page < MaxPages; page++)
-        {
-            var parameters = new ArrayBufferWriter<byte>(256);
-            parameters.Write("{"u8);
-            if (cursor is not null)
-            {
-                parameters.Write("\"cursor\":"u8);
-                parameters.Write(RawJson.String(cursor));
-            }
-            WriteEnvelope(parameters, isFirst: cursor is null);
-            parameters.Write("}"u8);
-            var reply = await RequestAsync("tools/list", null, parameters.WrittenMemory, cancellationToken);
-            if (reply.IsError)
-            {
-                throw new UpstreamException(RpcError.UpstreamInvalid, "list_refused", $"Tool server '{manifest.Id}' refuses to list its tools.");
-            }
-            cursor = ReadPage(reply.Result, tools);
-            if (cursor is null)
-            {
-                return tools;
-            }
-            if (tools.Count > MaxTools || !cursors.Add(cursor))
-            {
-                break;
-            }
-        }
-        logger.ListCut(manifest.Id, tools.Count);
-        return tools.Count > MaxTools ? tools[..MaxTools] : tools;
-    }
+    public Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken) =>
+        ToolList.ReadAsync(this, manifest, era, logger, cancellationToken);
 
     public async ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken)
     {
-        if (!await calls.WaitAsync(manifest.CallTimeout, cancellationToken))
+        using var deadline = new Deadline(manifest.CallTimeout, clock, cancellationToken);
+        try
         {
-            throw new UpstreamException(RpcError.UpstreamTimeout, "busy", $"Tool server '{manifest.Id}' is busy with {manifest.MaxConcurrentCalls} other calls.", wasSent: false);
+            await slots.TakeAsync(deadline.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw TimedOut(manifest.CallTimeout, wasSent: false);
         }
         try
         {
-            if (ToolParams.Read(call.Params, out var parameters) is { } wrong)
+            var request = pending.Add();
+            var wantsProgress = call.OnProgress is not null && !call.Params.ProgressToken.IsEmpty;
+            if (wantsProgress)
             {
-                return RpcError.Of(RpcError.InvalidParams, wrong);
+                request.WantProgress();
             }
-            var wantsProgress = call.OnProgress is not null && !parameters.ProgressToken.IsEmpty;
-            var request = NewRequest();
-            request.OnProgress = wantsProgress ? call.OnProgress : null;
-            request.CallerToken = parameters.ProgressToken;
-            var message = new ArrayBufferWriter<byte>(call.Params.Length + 512);
-            WriteHead(message, request.Id, "tools/call");
-            parameters.Write(message, RawJson.String(call.Tool), wantsProgress ? request.Id : 0, call.TraceParent, call.TraceState, isModern ? ModernEnvelope : default);
+            var message = new ArrayBufferWriter<byte>(call.Params.Json.Length + 512);
+            WriteHead(message, request.Id, "tools/call"u8);
+            call.Params.Write(message, RawJson.String(call.Tool), wantsProgress ? request.Id : 0, call.TraceParent, call.TraceState, era.Envelope.Span);
             message.Write("}"u8);
-            return await ExchangeAsync(request, message.WrittenMemory, new Outgoing("tools/call", call.Tool, true), cancellationToken);
+            call.WasSent = true;
+            var about = new Outgoing("tools/call", call.Tool, request);
+            var exchange = ExchangeAsync(request, message.WrittenMemory, about, deadline);
+            return await (wantsProgress ? ProgressRelay.RunAsync(call, request, exchange, logger, cancellationToken) : exchange);
         }
         finally
         {
-            calls.Release();
+            slots.Release();
         }
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Asks something other than a call of a tool, within the time allowed for connecting.</summary>
+    /// <exception cref="UpstreamException">There is no answer.</exception>
+    internal async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
-        await transport.DisposeAsync();
-        FailPending("closed");
+        using var deadline = new Deadline(manifest.ConnectTimeout, clock, cancellationToken);
+        return await AskAsync(method, parameters, deadline);
     }
 
-    private async Task AgreeAsync(CancellationToken cancellationToken)
+    /// <summary>The same with a deadline of one's own.</summary>
+    internal ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, Deadline deadline)
     {
-        ToolCallOutcome reply;
-        try
-        {
-            reply = await RequestAsync("initialize", null, Encoding.UTF8.GetBytes(
-                $$$"""{"protocolVersion":"{{{OfferedVersion}}}","capabilities":{},"clientInfo":{"name":"agent-gateway","version":"{{{HubVersion.Text}}}"}}"""), cancellationToken);
-        }
-        catch (UpstreamException exception) when (exception.Reason is "http_400" or "http_404")
-        {
-            reply = RpcError.Of(RpcError.MethodNotFound, exception.Message);
-        }
-        if (!reply.IsError)
-        {
-            var version = ReadString(reply.Result, "protocolVersion"u8);
-            if (version is null || !HandshakeVersions.Contains(version))
-            {
-                throw new UpstreamException(RpcError.UpstreamInvalid, "protocol_version", $"Tool server '{manifest.Id}' speaks a revision of the protocol that is not known here.");
-            }
-            ProtocolVersion = version;
-            transport.Agreed(version, isModern: false);
-            await NotifyAsync("notifications/initialized", "{}"u8.ToArray(), cancellationToken);
-            return;
-        }
-        isModern = true;
-        transport.Agreed(ModernVersion, isModern: true);
-        var parameters = new ArrayBufferWriter<byte>(256);
-        parameters.Write("{"u8);
-        WriteEnvelope(parameters, isFirst: true);
-        parameters.Write("}"u8);
-        if ((await RequestAsync("server/discover", null, parameters.WrittenMemory, cancellationToken)).IsError)
-        {
-            throw new UpstreamException(RpcError.UpstreamInvalid, "handshake_refused", $"Tool server '{manifest.Id}' refused the handshake.");
-        }
-        ProtocolVersion = ModernVersion;
-    }
-
-    private void WriteEnvelope(IBufferWriter<byte> output, bool isFirst)
-    {
-        if (isModern)
-        {
-            output.Write(isFirst ? "\"_meta\":{"u8 : ",\"_meta\":{"u8);
-            output.Write(ModernEnvelope.AsSpan(1));
-            output.Write("}"u8);
-        }
-    }
-
-    private PendingRequest NewRequest()
-    {
-        var request = new PendingRequest(Interlocked.Increment(ref lastId));
-        pending[request.Id] = request;
-        return request;
-    }
-
-    private ValueTask<ToolCallOutcome> RequestAsync(string method, string? name, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
-    {
-        var request = NewRequest();
+        var request = pending.Add();
         var message = new ArrayBufferWriter<byte>(parameters.Length + 128);
-        WriteHead(message, request.Id, method);
+        WriteHead(message, request.Id, Encoding.ASCII.GetBytes(method));
         message.Write(parameters.Span);
         message.Write("}"u8);
-        return ExchangeAsync(request, message.WrittenMemory, new Outgoing(method, name, true), cancellationToken);
+        return ExchangeAsync(request, message.WrittenMemory, new Outgoing(method, null, request), deadline);
     }
 
-    private async ValueTask<ToolCallOutcome> ExchangeAsync(PendingRequest request, ReadOnlyMemory<byte> message, Outgoing about, CancellationToken cancellationToken)
+    internal ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
-        var limit = about.Method == "initialize" ? manifest.ConnectTimeout : manifest.CallTimeout;
-        using var timeout = new CancellationTokenSource(limit, clock);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
-        try
-        {
-            if (transport.Lost.IsCompleted)
-            {
-                throw new UpstreamException(RpcError.UpstreamUnavailable, "broken", $"Tool server '{manifest.Id}' is not connected.", wasSent: false);
-            }
-            await transport.SendAsync(message, about, either.Token);
-            if (transport is StreamableHttpTransport && !request.Answer.IsCompleted)
-            {
-                throw new UpstreamException(RpcError.UpstreamInvalid, "invalid_response", $"Tool server '{manifest.Id}' closed its answer without a result.");
-            }
-            return await request.Answer.WaitAsync(either.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            await CancelAsync(request.Id, about.Method, timeout.IsCancellationRequested ? "The gateway's time limit for this call has passed." : "The caller cancelled.");
-            if (cancellationToken.IsCancellationRequested)
-            {
-                throw;
-            }
-            throw new UpstreamException(RpcError.UpstreamTimeout, "timeout",
-                string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' did not answer within {limit.TotalSeconds:0.#} seconds."));
-        }
-        finally
-        {
-            pending.TryRemove(request.Id, out _);
-        }
-    }
-
-    private async Task CancelAsync(long id, string method, string reason)
-    {
-        if (method == "initialize" || (isModern && transport is StreamableHttpTransport))
-        {
-            return; // closing the stream is the cancellation there
-        }
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2), clock);
-        try
-        {
-            await NotifyAsync("notifications/cancelled", Encoding.UTF8.GetBytes($$"""{"requestId":{{id}},"reason":"{{reason}}"}"""), patience.Token);
-        }
-        catch (Exception exception) when (exception is UpstreamException or OperationCanceledException)
-        {
-            logger.CancelNotSent(manifest.Id, exception.GetType().Name);
-        }
-    }
-
-    private async ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
-    {
-        var message = new ArrayBufferWriter<byte>(parameters.Length + 64);
+        var message = new ArrayBufferWriter<byte>(parameters.Length + 96);
         message.Write("{\"jsonrpc\":\"2.0\",\"method\":\""u8);
         message.Write(Encoding.ASCII.GetBytes(method));
         message.Write("\",\"params\":"u8);
         message.Write(parameters.Span);
         message.Write("}"u8);
-        await transport.SendAsync(message.WrittenMemory, new Outgoing(method, null, false), cancellationToken);
+        return transport.SendAsync(message.WrittenMemory, new Outgoing(method, null, null), cancellationToken);
     }
 
-    private static void WriteHead(ArrayBufferWriter<byte> output, long id, string method)
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        await watching;
+        await transport.DisposeAsync();
+        if (!transport.HasExchanges)
+        {
+            pending.FailAll(new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Closed, $"The connection to tool server '{manifest.Id}' was closed before it answered."));
+        }
+    }
+
+    private async ValueTask<ToolCallOutcome> ExchangeAsync(PendingRequest request, ReadOnlyMemory<byte> message, Outgoing about, Deadline deadline)
+    {
+        try
+        {
+            if (transport.Lost.IsCompleted)
+            {
+                throw (await transport.Lost).Again(wasSent: false);
+            }
+            await transport.SendAsync(message, about, deadline.Token);
+            return request.Answer.IsCompleted ? await request.Answer : await request.Answer.WaitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException) when (deadline.Token.IsCancellationRequested)
+        {
+            _ = TellCancelledAsync(request.Id, about.Method, deadline.HasPassed);
+            deadline.ThrowIfCallerLeft();
+            throw TimedOut(deadline.Limit, wasSent: true);
+        }
+        finally
+        {
+            request.EndReports();
+            pending.Take(request.Id);
+        }
+    }
+
+    private UpstreamException TimedOut(TimeSpan limit, bool wasSent) => new(RpcError.UpstreamTimeout, UpstreamReasons.Timeout,
+        string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' did not answer within {limit.TotalSeconds:0.###} seconds."), wasSent);
+
+    /// <summary>Tells the server that nobody waits for an answer any more. Its caller does not wait for that.</summary>
+    private async Task TellCancelledAsync(long id, string method, bool isLate)
+    {
+        // The handshake must not be cancelled (specification, basic/utilities/cancellation); without a session, closing the stream has said it.
+        if (method == "initialize" || (era.IsModern && transport.HasExchanges))
+        {
+            return;
+        }
+        var reason = isLate ? "The time allowed for this call has passed."u8 : "The caller cancelled."u8;
+        byte[] parameters = [.. "{\"requestId\":"u8, .. Encoding.ASCII.GetBytes(id.ToString(CultureInfo.InvariantCulture)), .. ",\"reason\":\""u8, .. reason, .. "\"}"u8];
+        using var patience = new CancellationTokenSource(WordPatience, clock);
+        try
+        {
+            await NotifyAsync("notifications/cancelled", parameters, patience.Token);
+        }
+        catch (Exception exception) when (exception is UpstreamException or OperationCanceledException)
+        {
+            logger.NotTold(manifest.Id, exception.GetType().Name);
+        }
+    }
+
+    /// <summary>Answers a request of the server: a ping with nothing, all else with an error, as no capability was offered.</summary>
+    private async Task AnswerAsync(byte[] id, bool isPing)
+    {
+        byte[] message = [.. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. id, .. isPing ? ",\"result\":{}}"u8 : ",\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}"u8];
+        using var patience = new CancellationTokenSource(WordPatience, clock);
+        try
+        {
+            await transport.SendAsync(message, new Outgoing("", null, null), patience.Token);
+        }
+        catch (Exception exception) when (exception is UpstreamException or OperationCanceledException)
+        {
+            logger.NotTold(manifest.Id, exception.GetType().Name);
+        }
+    }
+
+    private static void WriteHead(ArrayBufferWriter<byte> output, long id, ReadOnlySpan<byte> method)
     {
         output.Write("{\"jsonrpc\":\"2.0\",\"id\":"u8);
         RawJson.WriteNumber(output, id);
         output.Write(",\"method\":\""u8);
-        Encoding.ASCII.GetBytes(method, output);
+        output.Write(method);
         output.Write("\",\"params\":"u8);
     }
-
-    /// <summary>Takes one message from the server.</summary>
-    private ValueTask TakeAsync(ReadOnlyMemory<byte> message)
-    {
-        if (!RpcFrame.TryRead(message.Span, out var frame))
-        {
-            if (strays++ < 5)
-            {
-                logger.NotJson(manifest.Id, message.Length);
-            }
-            return ValueTask.CompletedTask;
-        }
-        if (frame.IsResponse)
-        {
-            if (pending.TryRemove(frame.OwnId(), out var request))
-            {
-                request.Complete(frame.Error.IsEmpty ? new ToolCallOutcome(frame.Result.ToArray(), default) : new ToolCallOutcome(default, frame.Error.ToArray()));
-            }
-            else if (strays++ < 5)
-            {
-                logger.StrayAnswer(manifest.Id);
-            }
-            return ValueTask.CompletedTask;
-        }
-        switch (frame.Method)
-        {
-            case "notifications/progress":
-                return ProgressAsync(frame.Params.ToArray());
-            case "notifications/tools/list_changed":
-                ToolsChanged?.Invoke();
-                return ValueTask.CompletedTask;
-            default:
-                return frame.Id.IsEmpty ? ValueTask.CompletedTask : AnswerAsync(frame.Id.ToArray(), frame.Method == "ping");
-        }
-    }
-
-    /// <summary>Hands progress to the call that it belongs to, under the caller's own token.</summary>
-    private ValueTask ProgressAsync(byte[] parameters)
-    {
-        var (start, end, token) = (0, 0, -1L);
-        var reader = new Utf8JsonReader(parameters);
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var isToken = reader.ValueTextEquals("progressToken"u8);
-            reader.Read();
-            if (isToken && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out token))
-            {
-                (start, end) = ((int)reader.TokenStartIndex, (int)reader.BytesConsumed);
-            }
-            reader.Skip();
-        }
-        if (!pending.TryGetValue(token, out var request) || request.OnProgress is not { } take)
-        {
-            return ValueTask.CompletedTask;
-        }
-        return take((byte[])[.. parameters.AsSpan(0, start), .. request.CallerToken.Span, .. parameters.AsSpan(end)]);
-    }
-
-    /// <summary>Answers a request of the server: a ping with nothing, all else with an error, as no capability was offered.</summary>
-    private async ValueTask AnswerAsync(byte[] id, bool isPing)
-    {
-        var message = new ArrayBufferWriter<byte>(128);
-        message.Write("{\"jsonrpc\":\"2.0\",\"id\":"u8);
-        message.Write(id);
-        message.Write(isPing ? ",\"result\":{}}"u8 : ",\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}"u8);
-        try
-        {
-            await transport.SendAsync(message.WrittenMemory, new Outgoing("", null, false), CancellationToken.None);
-        }
-        catch (UpstreamException exception)
-        {
-            logger.CancelNotSent(manifest.Id, exception.Reason);
-        }
-    }
-
-    /// <summary>Fails what still waits, once the connection is lost.</summary>
-    private void FailPending(string reason)
-    {
-        foreach (var id in pending.Keys)
-        {
-            if (pending.TryRemove(id, out var request))
-            {
-                request.Fail(new UpstreamException(RpcError.UpstreamUnavailable, reason, $"Tool server '{manifest.Id}' broke off before it answered."));
-            }
-        }
-    }
-
-    private static string? ReadPage(ReadOnlyMemory<byte> result, List<ReadOnlyMemory<byte>> tools)
-    {
-        string? cursor = null;
-        var reader = new Utf8JsonReader(result.Span, new JsonReaderOptions { MaxDepth = 256 });
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var isTools = reader.ValueTextEquals("tools"u8);
-            var isCursor = reader.ValueTextEquals("nextCursor"u8);
-            reader.Read();
-            if (isTools && reader.TokenType == JsonTokenType.StartArray)
-            {
-                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
-                {
-                    var start = (int)reader.TokenStartIndex;
-                    reader.Skip();
-                    tools.Add(result[start..(int)reader.BytesConsumed]);
-                }
-                continue;
-            }
-            if (isCursor && reader.TokenType == JsonTokenType.String)
-            {
-                cursor = reader.GetString();
-            }
-            reader.Skip();
-        }
-        return cursor;
-    }
-
-    private static string? ReadString(ReadOnlyMemory<byte> json, ReadOnlySpan<byte> name)
-    {
-        var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = 256 });
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var isIt = reader.ValueTextEquals(name);
-            reader.Read();
-            if (isIt)
-            {
-                return reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
-            }
-            reader.Skip();
-        }
-        return null;
-    }
-}
-
-/// <summary>A request that waits for its answer.</summary>
-internal sealed class PendingRequest(long id)
-{
-    private readonly TaskCompletionSource<ToolCallOutcome> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    public long Id { get; } = id;
-
-    public Task<ToolCallOutcome> Answer => answer.Task;
-
-    public Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress { get; set; }
-
-    /// <summary>The caller's raw progress token.</summary>
-    public ReadOnlyMemory<byte> CallerToken { get; set; }
-
-    public void Complete(ToolCallOutcome outcome) => answer.TrySetResult(outcome);
-
-    public void Fail(UpstreamException exception) => answer.TrySetException(exception);
-}
-
-/// <summary>The hub's own version, as it tells its peers.</summary>
-internal static class HubVersion
-{
-    public static string Text { get; } = typeof(HubVersion).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 }

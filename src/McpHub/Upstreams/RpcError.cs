@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
-using Shared.Http;
+using Shared.Admission;
 using Shared.Tools;
 
 namespace McpHub.Upstreams;
@@ -28,11 +28,11 @@ internal static class RpcError
 
     public static ToolCallOutcome Of(int code, string message) => new(default, Write(code, message, null));
 
-    public static ToolCallOutcome Of(GatewayError error) => new(default, Write(error.Status == 503 ? UpstreamUnavailable : Refused, error.Message, error));
+    public static ToolCallOutcome Of(AdmissionRefusal refusal) => new(default, Write(Refused, refusal.Message, refusal));
 
     public static ToolCallOutcome UnknownTool(string name) => Of(InvalidParams, $"Unknown tool: {name}");
 
-    private static byte[] Write(int code, string message, GatewayError? detail)
+    private static byte[] Write(int code, string message, AdmissionRefusal? detail)
     {
         var output = new ArrayBufferWriter<byte>(256);
         using var writer = new Utf8JsonWriter(output, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
@@ -46,6 +46,10 @@ internal static class RpcError
             if (detail.RetryAfter is { } wait)
             {
                 writer.WriteNumber("retryAfterSeconds", Math.Ceiling(wait.TotalSeconds));
+            }
+            if (detail.LimitId.Length > 0)
+            {
+                writer.WriteString("limit", detail.LimitId);
             }
             writer.WriteEndObject();
         }

@@ -1,6 +1,6 @@
-using System.Buffers;
 using System.Buffers.Text;
 using System.Text.Json;
+using Shared.Tools;
 
 namespace McpHub.Upstreams;
 
@@ -9,7 +9,8 @@ namespace McpHub.Upstreams;
 /// </summary>
 internal readonly ref struct RpcFrame
 {
-    private const int MaxDepth = 256;
+    /// <summary>How deep a message may be nested. Reading takes no stack, so the limit only stops what is plainly hostile.</summary>
+    public const int MaxDepth = 1024;
 
     /// <summary>The raw id; empty for a notification.</summary>
     public ReadOnlySpan<byte> Id { get; private init; }
@@ -29,6 +30,12 @@ internal readonly ref struct RpcFrame
     /// <summary>Whether it answers a request of ours.</summary>
     public bool IsResponse => Method.Length == 0;
 
+    /// <summary>Whether it says that something of ours could not even be read: an error without an id.</summary>
+    public bool IsErrorWithoutId => IsResponse && Id.IsEmpty;
+
+    /// <summary>The answer that it is.</summary>
+    public ToolCallOutcome ToOutcome() => Error.IsEmpty ? new ToolCallOutcome(Result.ToArray(), default) : new ToolCallOutcome(default, Error.ToArray());
+
     /// <summary>Reads a message. False: it is no JSON object that could be a message.</summary>
     public static bool TryRead(ReadOnlySpan<byte> json, out RpcFrame frame)
     {
@@ -47,7 +54,11 @@ internal readonly ref struct RpcFrame
                 if (reader.ValueTextEquals("method"u8))
                 {
                     reader.Read();
-                    method = reader.TokenType == JsonTokenType.String ? KnownMethod(ref reader) : "";
+                    if (reader.TokenType != JsonTokenType.String)
+                    {
+                        return false;
+                    }
+                    method = KnownMethod(ref reader);
                     continue;
                 }
                 var kind = reader.ValueTextEquals("id"u8) ? 1 : reader.ValueTextEquals("params"u8) ? 2 : reader.ValueTextEquals("result"u8) ? 3 : reader.ValueTextEquals("error"u8) ? 4 : 0;
@@ -67,7 +78,7 @@ internal readonly ref struct RpcFrame
                         result = value;
                         break;
                     case 4:
-                        error = value;
+                        error = value.SequenceEqual("null"u8) ? default : value;
                         break;
                     default:
                         break;
@@ -83,7 +94,7 @@ internal readonly ref struct RpcFrame
             return false;
         }
         frame = new RpcFrame { Id = id, Method = method, Params = parameters, Result = result, Error = error };
-        return method.Length > 0 || (!id.IsEmpty && (!result.IsEmpty || !error.IsEmpty));
+        return method.Length > 0 || !error.IsEmpty || (!id.IsEmpty && !result.IsEmpty);
     }
 
     /// <summary>The id as one of our own numbers, or -1.</summary>
@@ -93,54 +104,6 @@ internal readonly ref struct RpcFrame
         reader.ValueTextEquals("notifications/progress"u8) ? "notifications/progress"
         : reader.ValueTextEquals("notifications/tools/list_changed"u8) ? "notifications/tools/list_changed"
         : reader.ValueTextEquals("notifications/message"u8) ? "notifications/message"
+        : reader.ValueTextEquals("ping"u8) ? "ping"
         : reader.GetString()!;
-}
-
-/// <summary>Small pieces of writing JSON as bytes.</summary>
-internal static class RawJson
-{
-    /// <summary>Writes JSON without the white space between its tokens, so that it stands on one line. The text must be valid JSON.</summary>
-    public static void WriteCompact(ReadOnlySpan<byte> json, IBufferWriter<byte> output)
-    {
-        if (json.IndexOfAny("\n\r"u8) < 0)
-        {
-            output.Write(json);
-            return;
-        }
-        var room = output.GetSpan(json.Length);
-        var (written, inString) = (0, false);
-        for (var i = 0; i < json.Length; i++)
-        {
-            var b = json[i];
-            if (inString)
-            {
-                room[written++] = b;
-                if (b == (byte)'\\' && i + 1 < json.Length)
-                {
-                    room[written++] = json[++i];
-                }
-                else if (b == (byte)'"')
-                {
-                    inString = false;
-                }
-            }
-            else if (b is not ((byte)' ' or (byte)'\t' or (byte)'\n' or (byte)'\r'))
-            {
-                inString = b == (byte)'"';
-                room[written++] = b;
-            }
-        }
-        output.Advance(written);
-    }
-
-    /// <summary>A JSON string.</summary>
-    public static byte[] String(string text) => [(byte)'"', .. JsonEncodedText.Encode(text, System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes, (byte)'"'];
-
-    /// <summary>Writes a whole number.</summary>
-    public static void WriteNumber(IBufferWriter<byte> output, long number)
-    {
-        Span<byte> digits = stackalloc byte[20];
-        Utf8Formatter.TryFormat(number, digits, out var length);
-        output.Write(digits[..length]);
-    }
 }

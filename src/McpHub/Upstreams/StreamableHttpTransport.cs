@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using Microsoft.Extensions.Logging;
@@ -8,12 +9,21 @@ namespace McpHub.Upstreams;
 /// <summary>
 /// Streamable HTTP, all revisions: each message is a POST, answered with JSON or an event stream; a session of the older revisions may push on a GET stream.
 /// </summary>
-internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessageInvoker client, TimeProvider clock, ILogger logger) : IRpcTransport
+internal sealed class StreamableHttpTransport : IRpcTransport
 {
+    /// <summary>How often the events of one request are taken up again after a server closed the stream without an answer.</summary>
+    private const int MostResumptions = 20;
+
+    private const int MaxErrorBytes = 64 * 1024;
+
     private static readonly MediaTypeHeaderValue Json = new("application/json");
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
 
-    private readonly TaskCompletionSource<string> lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ToolManifest manifest;
+    private readonly HttpMessageInvoker client;
+    private readonly TimeProvider clock;
+    private readonly ILogger logger;
+    private readonly TaskCompletionSource<UpstreamException> lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource stopping = new();
     private MessageSink sink = null!;
     private string? session;
@@ -21,7 +31,14 @@ internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessage
     private bool isModern;
     private Task listening = Task.CompletedTask;
 
-    public Task<string> Lost => lost.Task;
+    public StreamableHttpTransport(ToolManifest manifest, HttpMessageInvoker client, TimeProvider clock, ILogger logger) =>
+        (this.manifest, this.client, this.clock, this.logger) = (manifest, client, clock, logger);
+
+    public Task<UpstreamException> Lost => lost.Task;
+
+    public bool HasExchanges => true;
+
+    public string LastWords => "";
 
     public Task StartAsync(MessageSink sink, CancellationToken cancellationToken)
     {
@@ -29,53 +46,60 @@ internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessage
         return Task.CompletedTask;
     }
 
-    public void Agreed(string protocolVersion, bool isModern)
+    public void Agreed(string protocolVersion, bool isModern) => (version, this.isModern) = (protocolVersion, isModern);
+
+    public void Listen()
     {
-        version = protocolVersion;
-        this.isModern = isModern;
         if (!isModern)
         {
-            listening = ListenAsync();
+            listening = new ServerStream(manifest, client, NewRequest, sink, LoseSession, clock, logger).RunAsync(stopping.Token);
         }
     }
 
     public async ValueTask SendAsync(ReadOnlyMemory<byte> message, Outgoing about, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, manifest.Url) { Content = new ReadOnlyMemoryContent(message) };
+        using var request = NewRequest(HttpMethod.Post);
+        request.Content = new ReadOnlyMemoryContent(message);
         request.Content.Headers.ContentType = Json;
-        var headers = request.Headers;
-        headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
-        AddCommonHeaders(headers);
-        if (isModern)
+        request.Headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
+        if (isModern && about.Method.Length > 0)
         {
-            headers.TryAddWithoutValidation("Mcp-Method", about.Method);
+            request.Headers.TryAddWithoutValidation("Mcp-Method", about.Method);
             if (about.Name is not null)
             {
-                headers.TryAddWithoutValidation("Mcp-Name", HeaderText.Encode(about.Name));
+                request.Headers.TryAddWithoutValidation("Mcp-Name", HeaderText.Encode(about.Name));
             }
         }
         try
         {
             using var response = await client.SendAsync(request, cancellationToken);
-            Check(response, about);
-            if (response.Headers.NonValidated.TryGetValues("Mcp-Session-Id", out var ids) && session is null)
+            if (!response.IsSuccessStatusCode)
+            {
+                await RefusedAsync(response, about, cancellationToken);
+                return;
+            }
+            if (about.Method == "initialize" && response.Headers.NonValidated.TryGetValues("Mcp-Session-Id", out var ids))
             {
                 session = ids.ToString();
             }
-            if (about.ExpectsAnswer)
+            if (about.Request is { } pending)
             {
-                await ReceiveAsync(response, cancellationToken);
+                await ReceiveAsync(response, pending, cancellationToken);
             }
         }
         catch (HttpRequestException exception)
         {
-            var connected = exception.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError);
-            throw new UpstreamException(RpcError.UpstreamUnavailable, connected ? "broken" : "unreachable",
-                connected ? $"The connection to tool server '{manifest.Id}' broke." : $"Tool server '{manifest.Id}' cannot be reached.", connected, exception);
+            var connected = exception.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
+            throw connected ? Broken(exception) : Unreachable(exception);
         }
         catch (IOException exception)
         {
-            throw new UpstreamException(RpcError.UpstreamUnavailable, "broken", $"The connection to tool server '{manifest.Id}' broke.", wasSent: true, exception);
+            throw Broken(exception);
+        }
+        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The handler's own time for connecting has passed.
+            throw Unreachable(exception);
         }
     }
 
@@ -83,11 +107,10 @@ internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessage
     {
         await stopping.CancelAsync();
         await listening;
-        if (session is not null)
+        if (session is not null && !lost.Task.IsCompleted)
         {
             using var patience = new CancellationTokenSource(Farewell, clock);
-            using var request = new HttpRequestMessage(HttpMethod.Delete, manifest.Url);
-            AddCommonHeaders(request.Headers);
+            using var request = NewRequest(HttpMethod.Delete);
             try
             {
                 using var response = await client.SendAsync(request, patience.Token);
@@ -99,55 +122,133 @@ internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessage
         }
     }
 
-    private void AddCommonHeaders(HttpRequestHeaders headers)
+    private HttpRequestMessage NewRequest(HttpMethod method)
     {
+        var request = new HttpRequestMessage(method, manifest.Url);
         foreach (var (name, value) in manifest.Headers)
         {
-            headers.TryAddWithoutValidation(name, value);
+            request.Headers.TryAddWithoutValidation(name, value);
         }
         if (version is not null)
         {
-            headers.TryAddWithoutValidation("MCP-Protocol-Version", version);
+            request.Headers.TryAddWithoutValidation("MCP-Protocol-Version", version);
         }
         if (session is not null)
         {
-            headers.TryAddWithoutValidation("Mcp-Session-Id", session);
+            request.Headers.TryAddWithoutValidation("Mcp-Session-Id", session);
         }
+        return request;
     }
 
-    private void Check(HttpResponseMessage response, Outgoing about)
+    private UpstreamException LoseSession()
     {
-        if (response.IsSuccessStatusCode)
-        {
-            return;
-        }
+        var exception = new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.SessionLost, $"Tool server '{manifest.Id}' lost its session.", wasSent: false);
+        lost.TrySetResult(exception);
+        return exception;
+    }
+
+    /// <summary>Handles an error status: a lost session, a JSON-RPC error under it, or nothing that says more.</summary>
+    private async ValueTask RefusedAsync(HttpResponseMessage response, Outgoing about, CancellationToken cancellationToken)
+    {
+        var status = (int)response.StatusCode;
         if (response.StatusCode == HttpStatusCode.NotFound && session is not null)
         {
-            lost.TrySetResult("session_lost");
-            throw new UpstreamException(RpcError.UpstreamUnavailable, "session_lost", $"Tool server '{manifest.Id}' lost its session.", wasSent: false);
+            throw LoseSession();
         }
-        if (about.ExpectsAnswer && response.Content.Headers.ContentType?.MediaType == "application/json")
+        if (about.Request is { } request && IsJson(response))
         {
-            return; // a JSON-RPC error under an error status, as the newest revision answers
+            await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+            using var text = new PooledBytes(4096);
+            while (text.Length <= MaxErrorBytes && await text.ReadFromAsync(body, cancellationToken) > 0)
+            {
+            }
+            if (text.Length <= MaxErrorBytes && TryTakeError(text.Written.Span, status, request))
+            {
+                return;
+            }
         }
-        throw new UpstreamException(RpcError.UpstreamUnavailable, $"http_{(int)response.StatusCode}",
-            $"Tool server '{manifest.Id}' answered with HTTP status {(int)response.StatusCode}.", wasSent: (int)response.StatusCode >= 500);
+        throw new UpstreamException(RpcError.UpstreamUnavailable, string.Create(CultureInfo.InvariantCulture, $"http_{status}"),
+            string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' answered with HTTP status {status}."), wasSent: status >= 500);
     }
 
-    private async ValueTask ReceiveAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    /// <summary>Takes an error under an error status as the answer to the request that it came back on, whatever id it has.</summary>
+    private bool TryTakeError(ReadOnlySpan<byte> text, int status, PendingRequest request)
     {
-        var type = response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var values) ? values.ToString() : "";
-        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
-        if (type.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase))
+        if (!RpcFrame.TryRead(text, out var frame) || !frame.IsResponse || frame.Error.IsEmpty)
         {
-            await EventReader.ReadAsync(body, manifest.MaxMessageBytes, (data, _) => sink(data), cancellationToken);
-            return;
+            return false;
         }
-        if (response.Content.Headers.ContentLength > manifest.MaxMessageBytes)
+        // Servers built on the first TypeScript SDK say so what others say with 404: an error that belongs to no request.
+        if (status == 400 && session is not null && frame.IsErrorWithoutId && JsonMembers.FindNumber(frame.Error, "code"u8) is -32000 or -32001)
+        {
+            throw LoseSession();
+        }
+        request.Complete(frame.ToOutcome());
+        return true;
+    }
+
+    private async ValueTask ReceiveAsync(HttpResponseMessage response, PendingRequest pending, CancellationToken cancellationToken)
+    {
+        if (!IsEventStream(response))
+        {
+            await ReadJsonAsync(response, cancellationToken);
+        }
+        else
+        {
+            var position = new EventPosition();
+            await ReadEventsAsync(response, pending, position, cancellationToken);
+            for (var i = 0; !pending.Answer.IsCompleted && !isModern && position.LastId is not null && i < MostResumptions; i++)
+            {
+                await Task.Delay(position.Retry ?? TimeSpan.FromSeconds(1), clock, cancellationToken);
+                await ResumeAsync(pending, position, cancellationToken);
+            }
+        }
+        if (!pending.Answer.IsCompleted)
+        {
+            throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, $"Tool server '{manifest.Id}' closed its response without a result.");
+        }
+    }
+
+    private async ValueTask ReadEventsAsync(HttpResponseMessage response, PendingRequest pending, EventPosition position, CancellationToken cancellationToken)
+    {
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+        try
+        {
+            if (!await EventReader.ReadAsync(body, manifest.MaxMessageBytes, position, sink, () => pending.Answer.IsCompleted, cancellationToken))
+            {
+                throw TooLarge();
+            }
+        }
+        catch (Exception exception) when (exception is IOException or HttpRequestException && position.LastId is not null && !isModern)
+        {
+            // The rest can be had on another stream.
+            logger.ListeningBroke(manifest.Id, exception.GetType().Name);
+        }
+    }
+
+    /// <summary>Takes the events of a request up again where the server, or the network, left off (2025-11-25, basic/transports, resumability).</summary>
+    private async ValueTask ResumeAsync(PendingRequest pending, EventPosition position, CancellationToken cancellationToken)
+    {
+        using var request = NewRequest(HttpMethod.Get);
+        request.Headers.TryAddWithoutValidation("Accept", "text/event-stream");
+        request.Headers.TryAddWithoutValidation("Last-Event-ID", position.LastId);
+        using var response = await client.SendAsync(request, cancellationToken);
+        if (!response.IsSuccessStatusCode || !IsEventStream(response))
+        {
+            throw Broken(null);
+        }
+        await ReadEventsAsync(response, pending, position, cancellationToken);
+    }
+
+    private async ValueTask ReadJsonAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var length = response.Content.Headers.ContentLength;
+        if (length > manifest.MaxMessageBytes)
         {
             throw TooLarge();
         }
-        using var message = new PooledBytes(response.Content.Headers.ContentLength is { } length ? (int)length + 1 : 4096);
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+        using var message = new PooledBytes(length is { } known ? (int)known + 1 : 4096);
         while (await message.ReadFromAsync(body, cancellationToken) > 0)
         {
             if (message.Length > manifest.MaxMessageBytes)
@@ -155,58 +256,22 @@ internal sealed class StreamableHttpTransport(ToolManifest manifest, HttpMessage
                 throw TooLarge();
             }
         }
-        await sink(message.Written);
+        sink(message.Written.Span);
     }
 
-    private UpstreamException TooLarge() =>
-        new(RpcError.UpstreamInvalid, "message_too_large", $"Tool server '{manifest.Id}' answered with more than {manifest.MaxMessageBytes} bytes.");
+    private static bool IsEventStream(HttpResponseMessage response) => HasType(response, "text/event-stream");
 
-    /// <summary>Keeps a GET stream open for what the server says of itself. Servers that offer none answer 405, and nothing is missing.</summary>
-    private async Task ListenAsync()
-    {
-        var pause = TimeSpan.FromSeconds(1);
-        string? lastEvent = null;
-        try
-        {
-            while (true)
-            {
-                try
-                {
-                    using var request = new HttpRequestMessage(HttpMethod.Get, manifest.Url);
-                    request.Headers.TryAddWithoutValidation("Accept", "text/event-stream");
-                    AddCommonHeaders(request.Headers);
-                    if (lastEvent is not null)
-                    {
-                        request.Headers.TryAddWithoutValidation("Last-Event-ID", lastEvent);
-                    }
-                    using var response = await client.SendAsync(request, stopping.Token);
-                    if (response.StatusCode == HttpStatusCode.NotFound && session is not null)
-                    {
-                        lost.TrySetResult("session_lost");
-                        return;
-                    }
-                    if (response.StatusCode != HttpStatusCode.OK || response.Content.Headers.ContentType?.MediaType != "text/event-stream")
-                    {
-                        return;
-                    }
-                    await using var body = await response.Content.ReadAsStreamAsync(stopping.Token);
-                    await EventReader.ReadAsync(body, manifest.MaxMessageBytes, (data, id) =>
-                    {
-                        (lastEvent, pause) = (id ?? lastEvent, TimeSpan.FromSeconds(1));
-                        return data.IsEmpty ? ValueTask.CompletedTask : sink(data);
-                    }, stopping.Token);
-                }
-                catch (Exception exception) when (exception is HttpRequestException or IOException or UpstreamException)
-                {
-                    logger.ListeningBroke(manifest.Id, exception.GetType().Name);
-                }
-                await Task.Delay(pause, clock, stopping.Token);
-                pause = TimeSpan.FromSeconds(Math.Min(pause.TotalSeconds * 2, 30));
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The connection is closed.
-        }
-    }
+    private static bool IsJson(HttpResponseMessage response) => HasType(response, "application/json");
+
+    private static bool HasType(HttpResponseMessage response, string type) =>
+        response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var values) && values.ToString().StartsWith(type, StringComparison.OrdinalIgnoreCase);
+
+    private UpstreamException Broken(Exception? inner) =>
+        new(RpcError.UpstreamUnavailable, UpstreamReasons.Broken, $"The connection to tool server '{manifest.Id}' broke.", wasSent: true, inner);
+
+    private UpstreamException Unreachable(Exception inner) =>
+        new(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, $"Tool server '{manifest.Id}' cannot be reached.", wasSent: false, inner);
+
+    private UpstreamException TooLarge() => new(RpcError.UpstreamInvalid, UpstreamReasons.TooLarge,
+        string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' sent a message of more than {manifest.MaxMessageBytes} bytes."));
 }

@@ -10,8 +10,19 @@ internal sealed class ToolServerConnections(Func<BuiltInServer> builtIn, TimePro
 {
     private static readonly TimeSpan IdleConnection = TimeSpan.FromMinutes(2);
 
-    // A redirect could lead anywhere, and cookies of one server are nobody else's business.
-    private readonly HttpMessageInvoker client = new(new SocketsHttpHandler
+    private readonly HttpMessageInvoker client = NewClient();
+
+    public async Task<IToolServer> ConnectAsync(ToolManifest manifest, CancellationToken cancellationToken) => manifest.Transport switch
+    {
+        UpstreamTransport.BuiltIn => builtIn(),
+        UpstreamTransport.Stdio => await RpcConnection.ConnectAsync(manifest, new StdioTransport(manifest, clock, logger), clock, logger, cancellationToken),
+        _ => await RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, client, clock, logger), clock, logger, cancellationToken),
+    };
+
+    public void Dispose() => client.Dispose();
+
+    /// <summary>The client of all HTTP servers. A redirect could lead anywhere, and cookies of one server are nobody else's business.</summary>
+    internal static HttpMessageInvoker NewClient() => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         UseCookies = false,
@@ -22,13 +33,4 @@ internal sealed class ToolServerConnections(Func<BuiltInServer> builtIn, TimePro
         PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         ConnectTimeout = TimeSpan.FromSeconds(15),
     });
-
-    public async Task<IToolServer> ConnectAsync(ToolManifest manifest, CancellationToken cancellationToken) => manifest.Transport switch
-    {
-        UpstreamTransport.BuiltIn => builtIn(),
-        UpstreamTransport.Stdio => await RpcConnection.ConnectAsync(manifest, new StdioTransport(manifest, logger), clock, logger, cancellationToken),
-        _ => await RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, client, clock, logger), clock, logger, cancellationToken),
-    };
-
-    public void Dispose() => client.Dispose();
 }

@@ -1,49 +1,46 @@
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
+using Shared.Tools;
 
 namespace McpHub.Upstreams;
 
 /// <summary>Connects to one tool server. One implementation for each transport.</summary>
 internal delegate Task<IToolServer> ToolServerConnector(ToolManifest manifest, CancellationToken cancellationToken);
 
-/// <summary>Where the connection to a tool server stands.</summary>
-public enum UpstreamStatus
-{
-    /// <summary>Being connected.</summary>
-    Connecting,
-
-    /// <summary>Connected, tools known.</summary>
-    Ready,
-
-    /// <summary>Lost or never reached; tried again later.</summary>
-    Waiting,
-
-    /// <summary>Switched off by its manifest.</summary>
-    Disabled,
-}
-
 /// <summary>
 /// One tool server of the snapshot: connected in the background, for as long as its manifest stands. What happens to it delays nobody else.
 /// </summary>
 internal sealed class Upstream : IAsyncDisposable
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+    /// <summary>Servers that never tell of changes are asked this often.</summary>
+    public static readonly TimeSpan PollPeriod = TimeSpan.FromMinutes(5);
+
+    /// <summary>A server that tells of changes without end is asked no more often than this.</summary>
+    public static readonly TimeSpan RefreshPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Changes told within this time of the first are one.</summary>
+    public static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(100);
 
     private readonly ToolServerConnector connect;
     private readonly Action<bool> changed;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
-    private readonly SemaphoreSlim refresh = new(0);
+    private readonly Backoff backoff;
     private readonly Task running;
+    private TaskCompletionSource turned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Status current;
-    private TaskCompletionSource moved = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <param name="manifest">What is connected.</param>
+    /// <param name="connect">Connects it.</param>
+    /// <param name="changed">Told of each change of its state, with whether its tools changed.</param>
+    /// <param name="clock">The time.</param>
+    /// <param name="logger">The log.</param>
     public Upstream(ToolManifest manifest, ToolServerConnector connect, Action<bool> changed, TimeProvider clock, ILogger logger)
     {
         (Manifest, this.connect, this.changed, this.clock, this.logger) = (manifest, connect, changed, clock, logger);
-        current = new Status(UpstreamStatus.Connecting, clock.GetUtcNow(), null, [], null);
+        backoff = new Backoff(clock);
+        current = new Status(UpstreamStatus.Connecting, clock.GetUtcNow(), null, [], null, "");
         running = Task.Run(RunAsync);
     }
 
@@ -52,17 +49,19 @@ internal sealed class Upstream : IAsyncDisposable
     /// <summary>Where it stands now. The tools of a server that is down stay known, so that a short loss does not change what clients see.</summary>
     public Status Current => current;
 
-    /// <summary>Waits for a connection other than one that was lost.</summary>
-    public async Task<IToolServer> ReconnectedAsync(IToolServer lost, CancellationToken cancellationToken)
+    /// <summary>Calls a tool. A server that has forgotten its session gets a new one, and the call, which it did not execute, is made once more.</summary>
+    /// <exception cref="UpstreamException">There is no answer.</exception>
+    /// <exception cref="OperationCanceledException">The caller left; the upstream was told.</exception>
+    public async ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken)
     {
-        while (true)
+        var server = current.Server ?? throw NotConnected();
+        try
         {
-            var next = Volatile.Read(ref moved).Task;
-            if (current.Server is { } server && server != lost)
-            {
-                return server;
-            }
-            await next.WaitAsync(cancellationToken);
+            return await server.CallAsync(call, cancellationToken);
+        }
+        catch (UpstreamException exception) when (exception.Reason == UpstreamReasons.SessionLost && !exception.WasSent)
+        {
+            return await (await NextServerAsync(server, cancellationToken)).CallAsync(call, cancellationToken);
         }
     }
 
@@ -72,33 +71,66 @@ internal sealed class Upstream : IAsyncDisposable
         await running;
     }
 
-    private async Task RunAsync()
+    private async Task<IToolServer> NextServerAsync(IToolServer old, CancellationToken cancellationToken)
     {
-        var pause = FirstPause;
+        using var deadline = new Deadline(Manifest.ConnectTimeout, clock, cancellationToken);
         try
         {
             while (true)
             {
-                string reason;
+                var next = Volatile.Read(ref turned).Task;
+                var status = current;
+                if (status.Server is { } server && server != old)
+                {
+                    return server;
+                }
+                if (status.State == UpstreamStatus.Waiting && status.Reason != UpstreamReasons.SessionLost)
+                {
+                    throw NotConnected();
+                }
+                await next.WaitAsync(deadline.Token);
+            }
+        }
+        catch (OperationCanceledException) when (deadline.HasPassed)
+        {
+            throw NotConnected();
+        }
+    }
+
+    private UpstreamException NotConnected() => new(RpcError.UpstreamUnavailable, UpstreamReasons.NotConnected,
+        $"Tool server '{Manifest.Id}' is not connected ({(current.State == UpstreamStatus.Connecting ? "it is being connected" : "it is tried again shortly")}).", wasSent: false);
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var reason = UpstreamReasons.Internal;
                 try
                 {
-                    reason = await ServeAsync(() => pause = FirstPause);
+                    reason = (await ServeAsync()).Reason;
                 }
                 catch (UpstreamException exception)
                 {
                     reason = exception.Reason;
+                    current = current with { LastWords = exception.LastWords };
                     logger.NotConnected(Manifest.Id, exception.Reason, exception.Message, exception.InnerException?.Message);
                 }
                 catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
                 {
-                    reason = "timeout";
+                    reason = UpstreamReasons.Timeout;
+                    logger.NotConnected(Manifest.Id, reason, "The time allowed for connecting has passed.", null);
+                }
+                catch (Exception exception) when (exception is not OperationCanceledException)
+                {
+                    // Nothing that a server does may end the loop that connects it.
+                    logger.ConnectingFailed(Manifest.Id, exception);
                 }
                 Set(current with { State = UpstreamStatus.Waiting, Since = clock.GetUtcNow(), Server = null, Reason = reason });
-                // A server that only forgot its session is asked for a new one at once; jitter keeps many gateways from returning in step.
-                var wait = reason == "session_lost" ? TimeSpan.Zero : pause * (0.75 + (Random.Shared.NextDouble() / 2));
+                var wait = backoff.Next(isSessionLost: reason == UpstreamReasons.SessionLost);
                 logger.Reconnecting(Manifest.Id, reason, wait.TotalSeconds);
                 await Task.Delay(wait, clock, stopping.Token);
-                pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
             }
         }
         catch (OperationCanceledException)
@@ -108,48 +140,65 @@ internal sealed class Upstream : IAsyncDisposable
     }
 
     /// <summary>Serves until the connection is lost.</summary>
-    private async Task<string> ServeAsync(Action connected)
+    private async Task<UpstreamException> ServeAsync()
     {
         IToolServer server;
-        using (var patience = new CancellationTokenSource(Manifest.ConnectTimeout, clock))
-        using (var either = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token, patience.Token))
+        using (var patience = new Deadline(Manifest.ConnectTimeout, clock, stopping.Token))
         {
-            server = await connect(Manifest, either.Token);
+            server = await connect(Manifest, patience.Token);
         }
         await using (server)
         {
-            server.ToolsChanged += () => refresh.Release();
-            await LoadAsync(server);
-            connected();
-            logger.Connected(Manifest.Id, server.ProtocolVersion, current.Tools.Count);
-            while (true)
+            var refresh = new RefreshSignal(clock);
+            server.ToolsChanged += refresh.Raise;
+            try
             {
-                var next = refresh.WaitAsync(stopping.Token);
-                if (await Task.WhenAny(next, server.Lost) == server.Lost)
-                {
-                    return await server.Lost;
-                }
-                await next;
-                while (refresh.Wait(0))
-                {
-                    // Several changes at once are one refresh.
-                }
                 await LoadAsync(server);
+                backoff.Connected();
+                logger.Connected(Manifest.Id, server.ProtocolVersion, current.Tools.Count);
+                while (await refresh.NextAsync(server.Lost, stopping.Token))
+                {
+                    await RefreshAsync(server);
+                }
+                return await server.Lost;
+            }
+            finally
+            {
+                server.ToolsChanged -= refresh.Raise;
+                current = current with { LastWords = server.LastWords };
             }
         }
     }
 
     private async Task LoadAsync(IToolServer server)
     {
-        var tools = await server.ListToolsAsync(stopping.Token);
-        Set(new Status(UpstreamStatus.Ready, clock.GetUtcNow(), server, tools, null));
+        var (tools, before) = (await server.ListToolsAsync(stopping.Token), current);
+        var same = tools.Count == before.Tools.Count && tools.Zip(before.Tools).All(pair => pair.First.Span.SequenceEqual(pair.Second.Span));
+        if (!same || before.Server != server)
+        {
+            var since = before.Server == server ? before.Since : clock.GetUtcNow();
+            Set(new Status(UpstreamStatus.Ready, since, server, same ? before.Tools : tools, null, server.LastWords));
+        }
+    }
+
+    /// <summary>Reads the tools anew. Where that fails on a connection that holds, what was known stays.</summary>
+    private async Task RefreshAsync(IToolServer server)
+    {
+        try
+        {
+            await LoadAsync(server);
+        }
+        catch (UpstreamException exception) when (!server.Lost.IsCompleted)
+        {
+            logger.NotRefreshed(Manifest.Id, exception.Reason);
+        }
     }
 
     private void Set(Status next)
     {
         var toolsChanged = !ReferenceEquals(next.Tools, current.Tools);
         current = next;
-        Interlocked.Exchange(ref moved, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+        Interlocked.Exchange(ref turned, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
         changed(toolsChanged);
     }
 
@@ -159,5 +208,6 @@ internal sealed class Upstream : IAsyncDisposable
     /// <param name="Server">The connection; null: there is none.</param>
     /// <param name="Tools">Raw definitions, as last heard.</param>
     /// <param name="Reason">Why it is down, as a short code.</param>
-    internal sealed record Status(UpstreamStatus State, DateTimeOffset Since, IToolServer? Server, IReadOnlyList<ReadOnlyMemory<byte>> Tools, string? Reason);
+    /// <param name="LastWords">What the server wrote about itself last.</param>
+    internal sealed record Status(UpstreamStatus State, DateTimeOffset Since, IToolServer? Server, IReadOnlyList<ReadOnlyMemory<byte>> Tools, string? Reason, string LastWords);
 }

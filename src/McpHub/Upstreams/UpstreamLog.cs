@@ -10,8 +10,14 @@ internal static partial class UpstreamLog
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: not connected ({Reason}): {Message} {Detail}")]
     public static partial void NotConnected(this ILogger logger, string server, string reason, string message, string? detail);
 
+    [LoggerMessage(LogLevel.Error, "Tool server {Server}: not connected, for a reason that lies in the gateway.")]
+    public static partial void ConnectingFailed(this ILogger logger, string server, Exception exception);
+
     [LoggerMessage(LogLevel.Information, "Tool server {Server}: down ({Reason}); next try in {Seconds:0.##} s.")]
     public static partial void Reconnecting(this ILogger logger, string server, string reason, double seconds);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: its tools could not be read anew ({Reason}); those that it had are kept.")]
+    public static partial void NotRefreshed(this ILogger logger, string server, string reason);
 
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: its list of tools is too long or never ends; {Tools} are taken.")]
     public static partial void ListCut(this ILogger logger, string server, int tools);
@@ -19,14 +25,14 @@ internal static partial class UpstreamLog
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: what it wrote is no JSON-RPC message ({Bytes} bytes).")]
     public static partial void NotJson(this ILogger logger, string server, long bytes);
 
-    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: a message of {Bytes} bytes exceeds its limit and is dropped.")]
-    public static partial void MessageTooLarge(this ILogger logger, string server, long bytes);
-
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: answered a request that was never sent, or too late.")]
     public static partial void StrayAnswer(this ILogger logger, string server);
 
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: could not be told ({Reason}).")]
-    public static partial void CancelNotSent(this ILogger logger, string server, string reason);
+    public static partial void NotTold(this ILogger logger, string server, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "A caller could not be told of progress ({Reason}).")]
+    public static partial void ProgressNotTaken(this ILogger logger, string reason);
 
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: its session could not be ended ({Reason}).")]
     public static partial void FarewellFailed(this ILogger logger, string server, string reason);
@@ -34,15 +40,27 @@ internal static partial class UpstreamLog
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: its event stream broke ({Reason}).")]
     public static partial void ListeningBroke(this ILogger logger, string server, string reason);
 
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: tells of no changes by itself; it is asked now and then.")]
+    public static partial void NoSubscription(this ILogger logger, string server);
+
+    [LoggerMessage(LogLevel.Error, "Tool server {Server}: reading what it wrote failed.")]
+    public static partial void ReadingFailed(this ILogger logger, string server, Exception exception);
+
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: does not end by itself and is killed.")]
     public static partial void KillingServer(this ILogger logger, string server);
 
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: could not be killed ({Reason}).")]
     public static partial void KillFailed(this ILogger logger, string server, string reason);
 
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: a process that it left behind holds its streams open.")]
+    public static partial void StreamsHeld(this ILogger logger, string server);
+
     [LoggerMessage(LogLevel.Debug, "Tool server {Server} wrote to its error stream, at last: {Text}")]
-    public static partial void LastWords(this ILogger logger, string server, string text);
+    public static partial void WroteErrors(this ILogger logger, string server, string text);
 
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: tool {Tool} is quarantined: {Reason}")]
     public static partial void Quarantined(this ILogger logger, string server, string tool, string reason);
+
+    [LoggerMessage(LogLevel.Error, "Someone who was told of changed tools failed.")]
+    public static partial void ListenerFailed(this ILogger logger, Exception exception);
 }

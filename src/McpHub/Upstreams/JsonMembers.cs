@@ -1,0 +1,69 @@
+using System.Text.Json;
+
+namespace McpHub.Upstreams;
+
+/// <summary>Looks up single members of raw JSON objects. What is not of the expected kind is as good as absent.</summary>
+internal static class JsonMembers
+{
+    private static readonly JsonReaderOptions Options = new() { MaxDepth = RpcFrame.MaxDepth };
+
+    /// <summary>A string among the members of an object, or null.</summary>
+    public static string? FindString(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        return TryFind(ref reader, name) && reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
+    }
+
+    /// <summary>A whole number among the members of an object, or null.</summary>
+    public static int? FindNumber(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        return TryFind(ref reader, name) && reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var number) ? number : null;
+    }
+
+    /// <summary>Whether an object has a member that is <c>true</c>.</summary>
+    public static bool IsTrue(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        return TryFind(ref reader, name) && reader.TokenType == JsonTokenType.True;
+    }
+
+    /// <summary>Whether a list among the members of an object holds a string.</summary>
+    public static bool ListHolds(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name, ReadOnlySpan<byte> text)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        if (!TryFind(ref reader, name) || reader.TokenType != JsonTokenType.StartArray)
+        {
+            return false;
+        }
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType == JsonTokenType.String && reader.ValueTextEquals(text))
+            {
+                return true;
+            }
+            reader.Skip();
+        }
+        return false;
+    }
+
+    /// <summary>Moves the reader to the value of a member.</summary>
+    private static bool TryFind(ref Utf8JsonReader reader, ReadOnlySpan<byte> name)
+    {
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return false;
+        }
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isIt = reader.ValueTextEquals(name);
+            reader.Read();
+            if (isIt)
+            {
+                return true;
+            }
+            reader.Skip();
+        }
+        return false;
+    }
+}
