@@ -12,6 +12,7 @@ internal sealed class ClientSession(string id, string keyId, ClaimsPrincipal pri
     private long sdkActivity = sdkActivity;
     private volatile string fingerprint = fingerprint;
     private volatile bool hasEnded;
+    private int streams;
 
     /// <summary>Its id, as in the <c>Mcp-Session-Id</c> header.</summary>
     public string Id { get; } = id;
@@ -42,6 +43,15 @@ internal sealed class ClientSession(string id, string keyId, ClaimsPrincipal pri
         var last = Volatile.Read(ref sdkActivity);
         return timestamp - last > after && Interlocked.CompareExchange(ref sdkActivity, timestamp, last) == last;
     }
+
+    /// <summary>Whether the client listens now; what is said without a listener is lost.</summary>
+    public bool IsListening => Volatile.Read(ref streams) > 0;
+
+    /// <summary>The client begins to listen.</summary>
+    public void BeginListening() => Interlocked.Increment(ref streams);
+
+    /// <summary>The client listens no more.</summary>
+    public void EndListening() => Interlocked.Decrement(ref streams);
 
     /// <summary>Remembers what the caller's view looks like now. False: it looked the same before.</summary>
     public bool TryChangeView(string newFingerprint) => Interlocked.Exchange(ref fingerprint, newFingerprint) != newFingerprint;

@@ -50,6 +50,10 @@ public static class McpServingFeature
             {
                 endpoint.RequestDelegate = context => posts.ServeAsync(context, sdk);
             }
+            else if (methods.Contains(HttpMethods.Get))
+            {
+                endpoint.RequestDelegate = context => sessions.ListenAsync(context, sdk);
+            }
             else if (methods.Contains(HttpMethods.Delete))
             {
                 sessions.UseDeleteEndpoint(sdk);

@@ -14,6 +14,9 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
     private readonly ConcurrentDictionary<string, ClientSession> sessions = new(StringComparer.Ordinal);
     private volatile RequestDelegate? deleteEndpoint;
 
+    /// <summary>Raised when a client begins to listen: it may have missed a change of its tools.</summary>
+    public event Action? Listening;
+
     /// <summary>The sessions now.</summary>
     public IEnumerable<ClientSession> All => sessions.Values;
 
@@ -34,6 +37,38 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
         var key = request.Key ?? throw new InvalidOperationException("An MCP session was opened without a virtual key.");
         var fingerprint = views.ViewOf(request.Snapshot, key).Fingerprint;
         return RunAsync(new ClientSession(id, key.Id, context.User, server, fingerprint, time.GetTimestamp()), cancellationToken);
+    }
+
+    /// <summary>Serves a GET, on which a client listens for what the server says of itself.</summary>
+    public async Task ListenAsync(HttpContext context, RequestDelegate sdk)
+    {
+        if (context.Request.Headers[ProtocolEras.SessionHeader] is not [{ } id] || !TryFind(id, out var session))
+        {
+            await sdk(context);
+            return;
+        }
+        var begun = false;
+        context.Response.OnStarting(() =>
+        {
+            begun = context.Response.StatusCode == StatusCodes.Status200OK;
+            if (begun)
+            {
+                session.BeginListening();
+                Listening?.Invoke();
+            }
+            return Task.CompletedTask;
+        });
+        try
+        {
+            await sdk(context);
+        }
+        finally
+        {
+            if (begun)
+            {
+                session.EndListening();
+            }
+        }
     }
 
     private async Task RunAsync(ClientSession session, CancellationToken cancellationToken)

@@ -24,6 +24,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
     {
         views.Changed += Signal;
         snapshots.Changed += OnSnapshot;
+        sessions.Listening += Signal;
         try
         {
             await using var timer = time.CreateTimer(_ => Signal(), null, Period, Period);
@@ -41,6 +42,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
         {
             views.Changed -= Signal;
             snapshots.Changed -= OnSnapshot;
+            sessions.Listening -= Signal;
         }
     }
 
@@ -62,7 +64,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
             {
                 await CloseAsync(session);
             }
-            else if (session.TryChangeView(fingerprint))
+            else if (session.IsListening && session.TryChangeView(fingerprint))
             {
                 await NotifyAsync(session, cancellationToken);
             }
