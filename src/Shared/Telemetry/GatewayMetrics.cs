@@ -20,7 +20,7 @@ internal sealed class GatewayMetrics
         });
         overhead = meter.CreateHistogram("gateway.request.overhead", "s", "The same less the time spent waiting for upstreams: what the gateway itself cost.", advice: new InstrumentAdvice<double>
         {
-            HistogramBucketBoundaries = [0.00001, 0.00002, 0.00003, 0.00005, 0.0001, 0.0002, 0.0004, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10],
+            HistogramBucketBoundaries = [0.00001, 0.00002, 0.00003, 0.00004, 0.00005, 0.00006, 0.00008, 0.0001, 0.00015, 0.0002, 0.0003, 0.0004, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10],
         });
     }
 
