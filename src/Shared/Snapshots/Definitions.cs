@@ -41,6 +41,12 @@ public sealed record Provider
 
     /// <summary>Where it was declared: a file, <c>environment</c> or <c>built-in</c>.</summary>
     public required string Origin { get; init; }
+
+    /// <summary>
+    /// Whether it came in through the admin API rather than from a file of the operator's. The egress policy then denies loopback, private and
+    /// link-local addresses unless they are allowed by name.
+    /// </summary>
+    public bool FromAdminApi { get; init; }
 }
 
 /// <summary>One upstream model of a route.</summary>
@@ -164,6 +170,12 @@ public sealed record ToolManifest
 
     /// <summary>Where it was declared: a file, or <c>built-in</c>.</summary>
     public required string Origin { get; init; }
+
+    /// <summary>
+    /// Whether it came in through the admin API rather than from a file of the operator's. The egress policy then denies loopback, private and
+    /// link-local addresses unless they are allowed by name.
+    /// </summary>
+    public bool FromAdminApi { get; init; }
 }
 
 /// <summary>How a call is charged whose usage nobody reported (client gone, connection lost, process killed).</summary>
