@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Gateway.Commands.Configuration;
 
 /// <summary>Writes texts so that YAML reads them back as they were.</summary>
-internal static class YamlText
+internal static partial class YamlText
 {
     private static readonly string[] Words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
@@ -37,8 +38,12 @@ internal static class YamlText
         return quoted.Append('"').ToString();
     }
 
-    private static bool IsPlain(string text) =>
+    private static bool IsPlain(string text) => Quantity().IsMatch(text) ||
         text.Length is > 0 and <= 200 && (char.IsAsciiLetter(text[0]) || text[0] == '/')
         && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' or '/' or '@' or '+' or '=')
         && !Words.Contains(text, StringComparer.OrdinalIgnoreCase);
+
+    // A number with a unit, which YAML takes for a text.
+    [GeneratedRegex("^[0-9]{1,10}(ms|s|m|h|d|B|KiB|MiB|GiB)$")]
+    private static partial Regex Quantity();
 }

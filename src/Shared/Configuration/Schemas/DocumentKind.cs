@@ -11,7 +11,7 @@ internal sealed record DocumentKind(string Name, Type Type, string Title, string
     public static IReadOnlyList<DocumentKind> All { get; } =
     [
         new("gateway", typeof(GatewayDeclaration), "gateway.yaml: the configuration of Agent Gateway", "docs/schemas/gateway.schema.json"),
-        new("manifest", typeof(ManifestDeclaration), "A tool manifest of Agent Gateway", "docs/schemas/tool-manifest.schema.json"),
+        new("manifest", typeof(ManifestDeclaration), "A tool manifest of Agent Gateway", "tool-manifests/schema.json"),
         new("prices", typeof(PriceFileDeclaration), "A price file of Agent Gateway", "docs/schemas/prices.schema.json"),
     ];
 }

@@ -20,7 +20,8 @@ internal sealed class ReferenceWriter
             # Configuration reference
 
             Every member of every file, generated from the types that the files are read into. [Configuration](configuration.md) explains how they are used and
-            how values such as durations, bytes, money and secrets are written. The same is in the JSON Schemas under [schemas](schemas).
+            how values such as durations, bytes, money and secrets are written. The same is in the JSON Schemas [gateway.schema.json](schemas/gateway.schema.json),
+            [prices.schema.json](schemas/prices.schema.json) and [tool-manifests/schema.json](../tool-manifests/schema.json).
 
             A member that is not required may be left out, or have nothing after its key; then its default holds.
 
