@@ -40,6 +40,7 @@ internal static class CommandLine
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
         root.Subcommands.Add(KeysCommand.Create(output, error));
         root.Subcommands.Add(Configuration.ConfigCommand.Create(output, error));
+        root.Subcommands.Add(Manifests.ManifestsCommand.Create(output, error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {

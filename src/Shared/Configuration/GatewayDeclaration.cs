@@ -79,8 +79,9 @@ internal sealed record ProviderDeclaration : Declaration
     [Choices("openai-chat", "simulator")]
     public string Dialect { get; init; } = "openai-chat";
 
-    /// <summary>Where its endpoints hang, version segment included, e.g. <c>https://llm.example.com/v1</c>. Required for an id that is not known.</summary>
+    /// <summary>Where its endpoints hang, version segment included, e.g. <c>https://llm.example.com/v1</c>. Required for an id that is not known. May hold <c>${env:NAME}</c>, of which the value is shown to admins.</summary>
     [DefaultText("that of the known provider")]
+    [References]
     public Uri? BaseUrl { get; init; }
 
     /// <summary>Sent as bearer token. The variable of a known provider counts only where <c>baseUrl</c> is not given: a key is never sent to an address that it was not made for.</summary>

@@ -59,7 +59,8 @@ internal sealed record ManifestUpstream : Declaration
     [DefaultText("as `command` or `url` implies")]
     public string? Transport { get; init; }
 
-    /// <summary>Address of a Streamable HTTP server.</summary>
+    /// <summary>Address of a Streamable HTTP server. May hold <c>${env:NAME}</c>, of which the value is shown to admins.</summary>
+    [References]
     public Uri? Url { get; init; }
 
     /// <summary>Headers sent with each request to a Streamable HTTP server, by name.</summary>
@@ -71,8 +72,9 @@ internal sealed record ManifestUpstream : Declaration
     /// <summary>Arguments of the program.</summary>
     public IReadOnlyList<Secret> Args { get; init; } = [];
 
-    /// <summary>Working directory of the program.</summary>
+    /// <summary>Working directory of the program. May hold <c>${env:NAME}</c>.</summary>
     [DefaultText("the gateway's")]
+    [References]
     public string? Cwd { get; init; }
 
     /// <summary>Variables of the program, beside the few that every process needs; nothing else is inherited.</summary>

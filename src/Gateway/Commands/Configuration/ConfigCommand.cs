@@ -19,7 +19,7 @@ internal static class ConfigCommand
 
     private static Command CheckCommand(TextWriter output, TextWriter error)
     {
-        var files = new FileOptions();
+        var files = new ConfigurationFiles();
         var json = new Option<bool>("--json") { Description = "Print the result as JSON." };
         var command = new Command("check", "Report every error that a start would report. Contacts nothing and may run beside a gateway.") { files.Config, files.Manifests, files.Data, json };
         command.SetAction((result, _) => ExamineAsync(files.Read(result), error, async examination =>
@@ -43,7 +43,7 @@ internal static class ConfigCommand
 
     private static Command ShowCommand(TextWriter output, TextWriter error)
     {
-        var files = new FileOptions();
+        var files = new ConfigurationFiles();
         var json = new Option<bool>("--json") { Description = "Print JSON: each value with its origin." };
         var changed = new Option<bool>("--changed") { Description = "Leave out what is at its default." };
         var command = new Command("show", "Print the configuration in effect: every value with where it comes from, secrets masked.") { files.Config, files.Manifests, files.Data, changed, json };

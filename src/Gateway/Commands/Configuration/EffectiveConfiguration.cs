@@ -143,7 +143,8 @@ internal sealed partial class EffectiveConfiguration(ConfigurationExamination ex
                     Children = [.. list.Cast<object?>().Select((item, index) => Value("", item, TypeShape.Of(type).Item!, written is ConfigSequence sequence ? sequence.At(index) : written))],
                 };
             default:
-                return new ShownValue(name) { Value = Scalar(value), Origin = OriginOf(written) };
+                // With its references as they are written: what they stand for may be more than should be shown.
+                return new ShownValue(name) { Value = written is ConfigScalar { Text: var text } && References().IsMatch(text) ? text : Scalar(value), Origin = OriginOf(written) };
         }
     }
 

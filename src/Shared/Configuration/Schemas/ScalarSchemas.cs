@@ -54,7 +54,7 @@ internal static class ScalarSchemas
         }
         if (type == typeof(Uri))
         {
-            return new JsonObject { ["type"] = "string", ["pattern"] = @"^\s*[Hh][Tt][Tt][Pp][Ss]?://" };
+            return new JsonObject { ["type"] = "string", ["pattern"] = @"^\s*([Hh][Tt][Tt][Pp][Ss]?://|\$\{env:)" };
         }
         if (type == typeof(TimeSpan))
         {

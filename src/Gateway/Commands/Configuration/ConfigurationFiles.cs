@@ -4,10 +4,10 @@ using Gateway.Hosting;
 namespace Gateway.Commands.Configuration;
 
 /// <summary>Where the files are, as for serving.</summary>
-internal sealed class FileOptions
+internal sealed class ConfigurationFiles
 {
     /// <summary>Options of the usual names.</summary>
-    public FileOptions()
+    public ConfigurationFiles()
     {
         Config.Validators.Add(result => Require(result.GetValueOrDefault<string?>(), File.Exists, result.AddError, "configuration file"));
         Manifests.Validators.Add(result => Require(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
