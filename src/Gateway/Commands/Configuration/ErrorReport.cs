@@ -14,10 +14,13 @@ internal static class ErrorReport
     {
         foreach (var error in errors)
         {
-            await writer.WriteLineAsync(error.ToString());
+            await writer.WriteLineAsync(Plain(error.ToString()));
         }
         await writer.WriteLineAsync($"gateway: {errors.Count} error{(errors.Count == 1 ? "" : "s")}.");
     }
+
+    /// <summary>A text without characters that would steer a terminal.</summary>
+    public static string Plain(string text) => new([.. text.Select(c => char.IsControl(c) ? '?' : c)]);
 
     /// <summary>The errors as JSON, with the revision that would serve.</summary>
     public static string Json(IReadOnlyList<ConfigError> errors, string? revision) => new JsonObject

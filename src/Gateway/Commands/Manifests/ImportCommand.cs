@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text;
 using System.Text.Json;
+using Gateway.Commands.Configuration;
 using Gateway.Hosting;
 
 namespace Gateway.Commands.Manifests;
@@ -129,7 +130,7 @@ internal static class ImportCommand
             {
                 foreach (var problem in problems)
                 {
-                    await error.WriteLineAsync(problem);
+                    await error.WriteLineAsync(ErrorReport.Plain(problem));
                 }
                 await error.WriteLineAsync("gateway: Nothing was imported.");
                 return false;
@@ -154,11 +155,11 @@ internal static class ImportCommand
                 }
                 foreach (var item in server.Checklist)
                 {
-                    await output.WriteLineAsync($"  to do: {ImportContext.Show(item).Trim('\'')}");
+                    await output.WriteLineAsync($"  to do: {ErrorReport.Plain(item)}");
                 }
                 foreach (var item in server.NotCarriedOver)
                 {
-                    await output.WriteLineAsync($"  not carried over: {item}");
+                    await output.WriteLineAsync($"  not carried over: {ErrorReport.Plain(item)}");
                 }
             }
             await WriteSecretsAsync(context);
@@ -185,7 +186,7 @@ internal static class ImportCommand
                 var fate = secret.Stored ? $"put into the encrypted store as {secret.Name}"
                     : SecretsFile is null ? $"replaced by ${{env:{secret.Name}}}; set that variable for the gateway"
                     : $"replaced by ${{env:{secret.Name}}}, its value is {(SecretsFile == "-" ? "below" : $"in {SecretsFile}")}";
-                await output.WriteLineAsync($"secret of {ImportContext.Show(secret.Where).Trim('\'')}: {(DryRun ? "would be " : "")}{fate}");
+                await output.WriteLineAsync($"secret of {ErrorReport.Plain(secret.Where)}: {(DryRun ? "would be " : "")}{fate}");
             }
             if (SecretsFile is null || DryRun)
             {
@@ -197,7 +198,7 @@ internal static class ImportCommand
                 return;
             }
             Write(Path.GetFullPath(SecretsFile), lines.ToString(), secret: true);
-            await output.WriteLineAsync($"{SecretsFile}: written; load it with '. {SecretsFile}' before the gateway starts");
+            await output.WriteLineAsync($"{SecretsFile}: written; load it with '. {(Path.GetFileName(SecretsFile) == SecretsFile ? "./" : "")}{SecretsFile}' before the gateway starts");
         }
 
         // Written beside its place and moved there, so that a link in its place is replaced and not followed, and nobody reads half a file.

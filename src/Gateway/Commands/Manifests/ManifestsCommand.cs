@@ -51,7 +51,7 @@ internal static class ManifestsCommand
     {
         foreach (var finding in findings)
         {
-            await (finding.Severity == Severity.Error ? error : output).WriteLineAsync(Line(finding));
+            await (finding.Severity == Severity.Error ? error : output).WriteLineAsync(ErrorReport.Plain(Line(finding)));
         }
     }
 
