@@ -1,0 +1,2 @@
+namespace Gateway.Connecting;
+internal static class ConnectCommand { public static System.CommandLine.Command Create(TextWriter o, TextWriter e) => new("connect"); }
