@@ -46,9 +46,9 @@ export async function openSession(protocolVersion = '2025-11-25', token = key) {
   };
 }
 
-/** A tool server of our own, spoken to directly. */
-export async function openProcess(args) {
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+/** A tool server of our own, or any other program that speaks MCP, spoken to directly. */
+export async function openProcess(args, { command = process.execPath, env } = {}) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'], env });
   const waiting = new Map();
   createInterface({ input: child.stdout }).on('line', line => {
     const { id, method } = JSON.parse(line);
