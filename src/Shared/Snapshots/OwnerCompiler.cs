@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Shared.Configuration;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
@@ -8,10 +10,19 @@ namespace Shared.Snapshots;
 /// <summary>Compiles keys and the users, teams and customers above them, each bound to its parent.</summary>
 internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICollection<ConfigError> errors)
 {
+    // A change of one key among thousands reads that one.
+    private static readonly ConditionalWeakTable<StoredKey, ParsedKey> Parsed = [];
+
     private readonly Dictionary<string, Owner> customers = [];
     private readonly Dictionary<string, Owner> teams = [];
     private readonly Dictionary<string, Owner> users = [];
     private readonly Dictionary<string, KeyDeclaration> declarations = [];
+
+    /// <summary>What errors call a stored key.</summary>
+    public static string SourceOf(string id) => StoredDocuments.SourceOf(id);
+
+    /// <summary>Users, teams and customers; complete once the keys are compiled.</summary>
+    public IEnumerable<Owner> Owners => [.. users.Values, .. teams.Values, .. customers.Values];
 
     /// <summary>All keys by id: those of the file and those of the database.</summary>
     public Dictionary<string, VirtualKey> Compile(IEnumerable<StoredKey> stored)
@@ -39,6 +50,8 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         }
         return keys;
     }
+
+    private sealed record ParsedKey(KeyDeclaration? Declaration, IReadOnlyList<ConfigError> Errors);
 
     private void AddDeclared(string name, KeyDeclaration declaration, Dictionary<string, VirtualKey> keys)
     {
@@ -73,7 +86,11 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
             return;
         }
-        var (declaration, found) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), $"key {stored.Id} in the database");
+        var (declaration, found) = Parsed.GetValue(stored, key =>
+        {
+            var (parsed, wrong) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(key.Declaration), SourceOf(key.Id));
+            return new ParsedKey(parsed, wrong);
+        });
         if (stored.RevokedAt is not null)
         {
             // A revoked key is only there to be told apart from an unknown one: what it referred to may be gone.

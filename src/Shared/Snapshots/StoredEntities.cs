@@ -11,7 +11,7 @@ namespace Shared.Snapshots;
 internal sealed class StoredEntities(SecretReferences secrets, ICollection<ConfigError> errors)
 {
     /// <summary>What errors call a stored entity.</summary>
-    public static string SourceOf(EntityName name) => $"{name} of the admin API";
+    public static string SourceOf(EntityName name) => StoredDocuments.SourceOf(name);
 
     /// <summary>The sources with the stored entities among them.</summary>
     public ConfigurationSources AddTo(ConfigurationSources sources, StoredConfiguration stored)

@@ -23,6 +23,12 @@ public sealed record StoredKey
     /// <summary>When it was made.</summary>
     public DateTimeOffset CreatedAt { get; init; }
 
+    /// <summary>Who changed it last.</summary>
+    public string ChangedBy { get; init; } = "";
+
+    /// <summary>When it was changed last.</summary>
+    public DateTimeOffset ChangedAt { get; init; }
+
     /// <summary>Who revoked it, or null.</summary>
     public string? RevokedBy { get; init; }
 

@@ -1,0 +1,8 @@
+namespace Gateway.Admin.OpenApi;
+
+internal static class ApiDescription
+{
+    public static void MapApiDescription(this IEndpointRouteBuilder app)
+    {
+    }
+}
