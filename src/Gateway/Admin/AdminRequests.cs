@@ -17,7 +17,8 @@ internal static class AdminRequests
 
     public static string Id(this HttpContext context) => (string)context.Request.RouteValues["id"]!;
 
-    public static Snapshot Snapshot(this HttpContext context) => GatewayRequest.Of(context).Snapshot;
+    /// <summary>The snapshot that serves now: after a change, the changed one.</summary>
+    public static Snapshot Snapshot(this HttpContext context) => context.Service<SnapshotStore>().Current;
 
     public static T Service<T>(this HttpContext context) where T : notnull => context.RequestServices.GetRequiredService<T>();
 

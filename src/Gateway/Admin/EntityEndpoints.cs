@@ -179,9 +179,9 @@ internal sealed class EntityEndpoints(EntityKind kind)
         {
             WriteCredentials(json, entity.Name, declaration, configuration);
         }
-        if (OwnerKindOf(kind) is { } owner && context.Snapshot().Owners.FirstOrDefault(known => known.Kind == owner && known.Id == entity.Name.Id) is { } link)
+        if (OwnerKindOf(kind) is { } owner)
         {
-            LimitEndpoints.WriteBudgets(json, context, link);
+            LimitEndpoints.WriteBudgets(json, context, [.. context.Snapshot().Owners.Where(known => known.Kind == owner && known.Id == entity.Name.Id)]);
         }
         json.WriteEndObject();
     }

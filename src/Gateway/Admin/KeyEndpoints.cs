@@ -34,7 +34,7 @@ internal static class KeyEndpoints
         return AdminJson.WritePageAsync(context, "keys", context.Page(keys, key => key.Id), (json, key) => Write(json, context, key));
     }
 
-    public static Task GetAsync(HttpContext context) => AnswerAsync(context, StatusCodes.Status200OK, context.Snapshot(), context.Id());
+    public static Task GetAsync(HttpContext context) => AnswerAsync(context, context.Id());
 
     public static async Task CreateAsync(HttpContext context)
     {
@@ -76,13 +76,13 @@ internal static class KeyEndpoints
 
     private static Task AnswerChangedAsync(HttpContext context, string revision) => context.IsDryRun()
         ? ConfigurationChanges.AnswerDryRunAsync(context, revision)
-        : AnswerAsync(context, StatusCodes.Status200OK, context.Service<SnapshotStore>().Current, context.Id());
+        : AnswerAsync(context, context.Id());
 
-    private static Task AnswerAsync(HttpContext context, int status, Snapshot snapshot, string id)
+    private static Task AnswerAsync(HttpContext context, string id)
     {
-        var key = snapshot.Keys.GetValueOrDefault(id) ?? throw AdminProblem.NotFound("key", id);
+        var key = context.Snapshot().Keys.GetValueOrDefault(id) ?? throw AdminProblem.NotFound("key", id);
         SetTag(context, id);
-        return AdminJson.WriteAsync(context, status, json => Write(json, context, key));
+        return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json => Write(json, context, key));
     }
 
     private static Task AnswerIssuedAsync(HttpContext context, int status, IssuedKey issued, DateTimeOffset? oldUntil)
@@ -99,7 +99,7 @@ internal static class KeyEndpoints
                 AdminJson.WriteMoment(json, "oldSecretValidUntil", oldUntil);
             }
             json.WritePropertyName("key");
-            Write(json, context, context.Service<SnapshotStore>().Current.Keys[issued.Id]);
+            Write(json, context, context.Snapshot().Keys[issued.Id]);
             json.WriteEndObject();
         });
     }
