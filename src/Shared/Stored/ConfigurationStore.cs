@@ -12,6 +12,9 @@ public sealed class ConfigurationStore : IStoredConfiguration
     private readonly SecretVault vault;
     private readonly TimeProvider clock;
 
+    // Set under the database's lock.
+    private PublishedRevision? newest;
+
     /// <summary>A store over a database; nothing is read yet.</summary>
     public ConfigurationStore(GatewayDatabase database, KeyStore keys, SecretVault vault, TimeProvider clock)
     {
@@ -63,15 +66,17 @@ public sealed class ConfigurationStore : IStoredConfiguration
                 WriteSecret(session, name, stamped);
                 Audit(ActionOf(old, secret), "secret", name, null, null);
             }
-            RevisionLog.Write(session, now, by, revision);
+            RevisionLog.Write(session, now, by, revision, newest);
         });
+        newest = revision;
         return written;
     });
 
     /// <inheritdoc/>
     public void Record(PublishedRevision revision, ChangedBy by) => database.Use(session =>
     {
-        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision));
+        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision, newest));
+        newest = revision;
         return 0;
     });
 
