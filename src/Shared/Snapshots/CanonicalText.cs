@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -16,9 +15,6 @@ namespace Shared.Snapshots;
 internal static class CanonicalText
 {
     private const int RevisionLength = 16;
-
-    // A change of one key among thousands writes that one's line.
-    private static readonly ConditionalWeakTable<StoredKey, string> KeyLines = [];
 
     public static string Write(ConfigurationSources sources, IReadOnlyDictionary<string, ProviderDeclaration> detected, IEnumerable<ToolManifest> manifests)
     {
@@ -57,7 +53,7 @@ internal static class CanonicalText
         }
         foreach (var key in sources.StoredKeys)
         {
-            lines.Add(KeyLines.GetValue(key, written => Line("storedKey", written.Id, json => WriteKey(json, written))));
+            lines.Add(key.Derivation.Line ??= Line("storedKey", key.Id, json => WriteKey(json, key)));
         }
         // Two declarations of one thing are refused elsewhere.
         lines.Sort(StringComparer.Ordinal);

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Shared.Configuration;
 using Shared.Stored;
@@ -10,9 +9,6 @@ namespace Shared.Snapshots;
 /// <summary>Compiles keys and the users, teams and customers above them, each bound to its parent.</summary>
 internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICollection<ConfigError> errors)
 {
-    // A change of one key among thousands reads that one.
-    private static readonly ConditionalWeakTable<StoredKey, ParsedKey> Parsed = [];
-
     private readonly Dictionary<string, Owner> customers = [];
     private readonly Dictionary<string, Owner> teams = [];
     private readonly Dictionary<string, Owner> users = [];
@@ -51,8 +47,6 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         return keys;
     }
 
-    private sealed record ParsedKey(KeyDeclaration? Declaration, IReadOnlyList<ConfigError> Errors);
-
     private void AddDeclared(string name, KeyDeclaration declaration, Dictionary<string, VirtualKey> keys)
     {
         var hash = new byte[32];
@@ -86,11 +80,12 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
             return;
         }
-        var (declaration, found) = Parsed.GetValue(stored, key =>
+        var derived = stored.Derivation;
+        if (derived.Errors is null)
         {
-            var (parsed, wrong) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(key.Declaration), SourceOf(key.Id));
-            return new ParsedKey(parsed, wrong);
-        });
+            (derived.Declaration, derived.Errors) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), SourceOf(stored.Id));
+        }
+        var declaration = derived.Declaration;
         if (stored.RevokedAt is not null)
         {
             // A revoked key is only there to be told apart from an unknown one: what it referred to may be gone.
@@ -105,7 +100,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             });
             return;
         }
-        foreach (var error in found)
+        foreach (var error in derived.Errors)
         {
             errors.Add(error);
         }
