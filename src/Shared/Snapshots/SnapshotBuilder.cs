@@ -13,7 +13,7 @@ internal static class SnapshotBuilder
         var gateway = sources.Gateway;
         var providerCompiler = new ProviderCompiler(environment, errors);
         var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
-        var manifests = new ManifestCompiler(environment, errors).Compile(sources.Manifests);
+        var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi).Compile(sources.Manifests);
         var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
         var owners = new OwnerCompiler(gateway, sources.GatewayFile, errors);
         var snapshot = new Snapshot

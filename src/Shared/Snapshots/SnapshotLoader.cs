@@ -99,6 +99,7 @@ public sealed class SnapshotLoader : IDisposable
         await building.WaitAsync(cancellationToken);
         try
         {
+            Record();
             var errors = BuildAndPublish(Files);
             if (errors.Count > 0)
             {
@@ -147,6 +148,7 @@ public sealed class SnapshotLoader : IDisposable
             }
             if (!dryRun && !ReferenceEquals(before, after))
             {
+                Record();
                 // Until it is written it is not known; should writing fail, what is there is read anew.
                 held = null;
                 var changes = Interlocked.Read(ref storedChanges);
