@@ -2,6 +2,7 @@ using System.Security.Claims;
 using System.Text.Json;
 using Shared.Http;
 using Shared.Snapshots;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Gateway.Admin;
@@ -46,7 +47,7 @@ internal static class KeyEndpoints
             return;
         }
         using var declaration = body;
-        var (key, error) = await Administration(context).CreateAsync(declaration.Bytes, AdminOf(context));
+        var (key, error) = await Administration(context).CreateAsync(declaration.Bytes, ByOf(context));
         if (key is null)
         {
             await ProblemFormat.Instance.WriteAsync(context, error!);
@@ -67,7 +68,7 @@ internal static class KeyEndpoints
 
     public static async Task RevokeAsync(HttpContext context)
     {
-        if (await Administration(context).RevokeAsync(IdOf(context), AdminOf(context)) is { } error)
+        if (await Administration(context).RevokeAsync(IdOf(context), ByOf(context)) is { } error)
         {
             await ProblemFormat.Instance.WriteAsync(context, error);
             return;
@@ -75,7 +76,7 @@ internal static class KeyEndpoints
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
-    private static void Write(Utf8JsonWriter json, VirtualKey key, KeyListing? stored)
+    private static void Write(Utf8JsonWriter json, VirtualKey key, StoredKey? stored)
     {
         json.WriteStartObject();
         json.WriteString("id", key.Id);
@@ -121,5 +122,5 @@ internal static class KeyEndpoints
 
     private static string IdOf(HttpContext context) => (string)context.Request.RouteValues["id"]!;
 
-    private static string AdminOf(HttpContext context) => context.User.FindFirstValue(ClaimTypes.NameIdentifier)!;
+    private static ChangedBy ByOf(HttpContext context) => new(context.User.FindFirstValue(ClaimTypes.NameIdentifier)!, GatewayRequest.Of(context).RequestId);
 }

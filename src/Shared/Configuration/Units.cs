@@ -56,6 +56,9 @@ public abstract record Declaration
     /// <summary>Where it stands; null for one that was made in code.</summary>
     internal ConfigNode? Node { get; set; }
 
+    /// <summary>Whether it came in through the admin API and not from a file.</summary>
+    internal bool FromAdminApi { get; set; }
+
     /// <summary>An error at a member of this declaration, or at the declaration as a whole where the member is not written.</summary>
     internal ConfigError Error(string member, string message)
     {

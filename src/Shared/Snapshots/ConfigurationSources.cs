@@ -1,10 +1,11 @@
 using Shared.Configuration;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
 
 /// <summary>Everything that a snapshot is built from, read and bound but not yet checked against each other.</summary>
-internal sealed class ConfigurationSources
+internal sealed record ConfigurationSources
 {
     public required GatewayDeclaration Gateway { get; init; }
 
@@ -12,24 +13,25 @@ internal sealed class ConfigurationSources
 
     public required IReadOnlyList<ManifestDeclaration> Manifests { get; init; }
 
-    public required IReadOnlyList<StoredKey> StoredKeys { get; init; }
+    public required IReadOnlyCollection<StoredKey> StoredKeys { get; init; }
 
     /// <summary>What the gateway file is called in messages.</summary>
     public required string GatewayFile { get; init; }
 
     /// <summary>Reads all of it; what is wrong goes to the errors and leaves its place empty.</summary>
-    public static ConfigurationSources Read(SnapshotPaths paths, SourceFiles files, IReadOnlyList<StoredKey> storedKeys, ICollection<ConfigError> errors)
+    public static ConfigurationSources Read(SnapshotPaths paths, SourceFiles files, StoredConfiguration stored, ICollection<ConfigError> errors)
     {
-        var secrets = new SecretReferences(paths.Environment, files.ReadSecret);
+        var secrets = new SecretReferences(paths.Environment, files.ReadSecret, name => stored.Secrets.GetValueOrDefault(name)?.Value?.Reveal());
         var gateway = ReadGateway(paths, files, secrets, errors);
-        return new ConfigurationSources
+        var declared = new ConfigurationSources
         {
             Gateway = gateway,
             PriceOverlay = ReadPriceFile(paths, gateway, files, errors),
             Manifests = [.. files.Manifests.Select(path => ReadManifest(path, files, secrets, errors)).OfType<ManifestDeclaration>()],
-            StoredKeys = storedKeys,
+            StoredKeys = [.. stored.Keys.Values],
             GatewayFile = paths.ConfigFile ?? "gateway.yaml",
         };
+        return stored.Entities.IsEmpty ? declared : new StoredEntities(secrets.ForAdminApi(), errors).AddTo(declared, stored);
     }
 
     private static GatewayDeclaration ReadGateway(SnapshotPaths paths, SourceFiles files, SecretReferences secrets, ICollection<ConfigError> errors)

@@ -78,6 +78,7 @@ internal sealed class ManifestCompiler(Func<string, string?> environment, IColle
             MaxMessageBytes = (int)upstream.Limits.MaxMessageBytes.Bytes,
             MaxConcurrentCalls = upstream.Limits.MaxConcurrentCalls,
             Origin = declaration.Node?.File ?? "",
+            FromAdminApi = declaration.FromAdminApi,
         };
     }
 

@@ -14,7 +14,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     private readonly Dictionary<string, KeyDeclaration> declarations = [];
 
     /// <summary>All keys by id: those of the file and those of the database.</summary>
-    public Dictionary<string, VirtualKey> Compile(IReadOnlyList<StoredKey> stored)
+    public Dictionary<string, VirtualKey> Compile(IEnumerable<StoredKey> stored)
     {
         foreach (var (id, customer) in gateway.Customers)
         {
@@ -62,7 +62,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         else
         {
             declarations.Add(id, declaration);
-            keys.Add(id, KeyOf(id, declaration, [hash]) with { Name = declaration.Name ?? name, DeclaredIn = file });
+            keys.Add(id, KeyOf(id, declaration, [new KeySecret(hash)]) with { Name = declaration.Name ?? name, DeclaredIn = file });
         }
     }
 
@@ -82,7 +82,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
                 Kind = OwnerKind.Key,
                 Id = stored.Id,
                 Name = declaration?.Name ?? stored.Id,
-                SecretHashes = [.. stored.SecretHashes],
+                Secrets = [.. stored.Secrets],
                 Grants = Grants.None,
                 RevokedAt = stored.RevokedAt,
             });
@@ -94,11 +94,11 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         }
         if (declaration is not null)
         {
-            keys.Add(stored.Id, KeyOf(stored.Id, declaration, stored.SecretHashes));
+            keys.Add(stored.Id, KeyOf(stored.Id, declaration, stored.Secrets));
         }
     }
 
-    private VirtualKey KeyOf(string id, KeyDeclaration declaration, IReadOnlyList<byte[]> hashes)
+    private VirtualKey KeyOf(string id, KeyDeclaration declaration, IReadOnlyList<KeySecret> secrets)
     {
         var limits = new LimitCompiler(OwnerKind.Key, id, errors);
         return new VirtualKey
@@ -106,7 +106,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             Kind = OwnerKind.Key,
             Id = id,
             Name = declaration.Name ?? id,
-            SecretHashes = [.. hashes],
+            Secrets = [.. secrets],
             ExpiresAt = declaration.ExpiresAt,
             Parent = ParentOf(declaration, declaration.User, declaration.Team, declaration.Customer),
             Budgets = limits.Budgets(declaration.Budgets),

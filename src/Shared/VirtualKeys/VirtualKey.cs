@@ -63,8 +63,8 @@ public sealed record VirtualKey : Owner
     /// <summary>A name for people; not unique.</summary>
     public required string Name { get; init; }
 
-    /// <summary>SHA-256 of the secret. After a rotation with overlap there are two.</summary>
-    public required ImmutableArray<byte[]> SecretHashes { get; init; }
+    /// <summary>The secrets that open it. After a rotation with overlap there are two.</summary>
+    public required ImmutableArray<KeySecret> Secrets { get; init; }
 
     /// <summary>When it stops being accepted; null: never.</summary>
     public DateTimeOffset? ExpiresAt { get; init; }

@@ -52,7 +52,7 @@ public sealed class SnapshotBuilderTests : IDisposable
 
         var key = Assert.Single(snapshot.Keys).Value;
         Assert.Equal((token.Id, "ci", folder.GatewayFile), (key.Id, key.Name, key.DeclaredIn));
-        Assert.Equal(token.SecretHash, Assert.Single(key.SecretHashes));
+        Assert.Equal(token.SecretHash, Assert.Single(key.Secrets).Hash);
         Assert.Equal(("ada", "research", "acme"), (key.IdOf(OwnerKind.User), key.IdOf(OwnerKind.Team), key.IdOf(OwnerKind.Customer)));
         Assert.Equal(new DateTimeOffset(2030, 1, 31, 0, 0, 0, TimeSpan.Zero), key.ExpiresAt);
         Assert.Equal([$"key:{token.Id}/requests-1m", $"key:{token.Id}/tokens-day"], key.RateLimits.Select(limit => limit.Id));

@@ -1,0 +1,31 @@
+namespace Shared.VirtualKeys;
+
+/// <summary>One of the secrets that open a key. There are two while a rotation overlaps.</summary>
+/// <param name="Hash">SHA-256 of the secret.</param>
+/// <param name="ValidUntil">When it stops being accepted; null: with its key.</param>
+public sealed record KeySecret(byte[] Hash, DateTimeOffset? ValidUntil = null);
+
+/// <summary>A virtual key as the database holds it.</summary>
+public sealed record StoredKey
+{
+    /// <summary>Its public id.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>The secrets that open it, the newest first.</summary>
+    public required IReadOnlyList<KeySecret> Secrets { get; init; }
+
+    /// <summary>What it may do: a JSON object of the same form as an entry under <c>keys</c> in <c>gateway.yaml</c>.</summary>
+    public required string Declaration { get; init; }
+
+    /// <summary>Who made it: an admin key, or <c>first-start</c>.</summary>
+    public string CreatedBy { get; init; } = "";
+
+    /// <summary>When it was made.</summary>
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Who revoked it, or null.</summary>
+    public string? RevokedBy { get; init; }
+
+    /// <summary>When it was revoked, or null.</summary>
+    public DateTimeOffset? RevokedAt { get; init; }
+}
