@@ -91,7 +91,7 @@ internal static partial class DocSnippets
             File.WriteAllText(Path.Combine(manifests, "snippet.yaml"), FileReferences().Replace(manifest, $"${{file:{secret}}}"));
         }
         var paths = new SnapshotPaths(file, manifests) { ConfigFileRequired = true, Environment = Variable };
-        using var loader = new SnapshotLoader(paths, new SnapshotStore(), [], [], NullLogger<SnapshotLoader>.Instance);
+        using var loader = new SnapshotLoader(paths, new SnapshotStore(), [], NullLogger<SnapshotLoader>.Instance);
         try
         {
             loader.Load();
