@@ -47,7 +47,8 @@ internal static class SnapshotBuilder
         List<ConfigError> errors = [];
         const string Sample = "limits: {maxBodyBytes: 1MiB}\nproviders: {a: {baseUrl: 'http://localhost', headers: {x: y}, headerTimeout: 1s}}\nroutes: {r: {targets: [a/b]}}\n";
         var gateway = YamlNodes.Read("", Sample, errors) is { } node ? new ConfigBinder(errors, SecretReferences.None).Bind<GatewayDeclaration>(node) : null;
-        Build(new ConfigurationSources { Gateway = gateway ?? new(), PriceOverlay = [], Manifests = [], StoredKeys = [], GatewayFile = "" }, _ => null, errors);
+        var (snapshot, _) = Build(new ConfigurationSources { Gateway = gateway ?? new(), PriceOverlay = [], Manifests = [], StoredKeys = [], GatewayFile = "" }, _ => null, errors);
+        snapshot.Prices.Find("openai", "gpt-4o");
     }
 
     /// <summary>Compiles the prices alone.</summary>
