@@ -41,7 +41,7 @@ public class AdmissionBenchmarks
         {
             owner = WithLimits(new Owner { Kind = OwnerKind.Team, Id = $"team{i}", Parent = owner });
         }
-        var key = new VirtualKey { Kind = OwnerKind.Key, Id = "bench", Name = "bench", SecretHashes = [], Parent = owner };
+        var key = new VirtualKey { Kind = OwnerKind.Key, Id = "bench", Name = "bench", Secrets = [], Parent = owner };
         if (Levels > 0)
         {
             key = (VirtualKey)WithLimits(key);

@@ -26,7 +26,7 @@ public class GatewayRequestsBenchmarks
     public void Setup()
     {
         var issued = KeyToken.NewVirtualKey();
-        var key = new VirtualKey { Kind = OwnerKind.Key, Id = issued.Id, Name = "bench", SecretHashes = [issued.SecretHash] };
+        var key = new VirtualKey { Kind = OwnerKind.Key, Id = issued.Id, Name = "bench", Secrets = [new KeySecret(issued.SecretHash)] };
         headers.Authorization = $"Bearer {issued.Token}";
         headers.ContentType = "application/json";
         var store = new SnapshotStore();
@@ -78,9 +78,9 @@ public class GatewayRequestsBenchmarks
 
     private sealed class NoAdmins : IAdminAuthenticator
     {
-        public bool TryVerify(ReadOnlySpan<char> token, [NotNullWhen(true)] out string? id)
+        public bool TryVerify(ReadOnlySpan<char> token, [NotNullWhen(true)] out AdminKey? key)
         {
-            id = null;
+            key = null;
             return false;
         }
     }

@@ -27,7 +27,7 @@ builder.Services.AddMcpServing();
 var app = builder.Build();
 app.Services.GetRequiredService<ServingSwitches>().AllThroughSdk = args is [_, "sdk"];
 
-var key = new VirtualKey { Kind = OwnerKind.Key, Id = "bench", Name = "bench", SecretHashes = [] };
+var key = new VirtualKey { Kind = OwnerKind.Key, Id = "bench", Name = "bench", Secrets = [] };
 var snapshot = new Snapshot
 {
     Revision = "bench",

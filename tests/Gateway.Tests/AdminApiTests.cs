@@ -71,7 +71,7 @@ public sealed class AdminApiTests
     [InlineData("""{"name":7}""", "name", "expected a text")]
     [InlineData("""{"name":"x","modles":["*"]}""", "modles", "models")]
     [InlineData("""{"name":"x","budgets":[{"limit":5,"per":"fortnight"}]}""", "budgets[0].per", "fortnight")]
-    [InlineData("""{"name":"x","team":"nobody"}""", null, "nobody")]
+    [InlineData("""{"name":"x","team":"nobody"}""", "team", "nobody")]
     public async Task Key_DeclaredWrongly_NamesTheField(string body, string? field, string text)
     {
         await using var gateway = await Hosts.StartAsync();

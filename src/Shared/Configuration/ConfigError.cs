@@ -1,7 +1,7 @@
 namespace Shared.Configuration;
 
 /// <summary>One thing that is wrong in a configuration file or in a request body of the same form.</summary>
-/// <param name="File">The file as it was named, or a name for where the text came from.</param>
+/// <param name="File">The file as it was named, or a name for where the text came from; empty where several together are at fault, as the message tells.</param>
 /// <param name="Line">Line, from 1; 0 where the error concerns the file as a whole.</param>
 /// <param name="Column">Column, from 1; 0 where the error concerns the file as a whole.</param>
 /// <param name="Path">Where in the document, e.g. <c>providers.openai.apiKey</c>; empty at its root.</param>
@@ -11,6 +11,10 @@ public sealed record ConfigError(string File, int Line, int Column, string Path,
     /// <summary><c>gateway.yaml:12:5: providers.opnai: what is wrong</c>.</summary>
     public override string ToString()
     {
+        if (File.Length == 0)
+        {
+            return Message;
+        }
         var position = Line == 0 ? File : $"{File}:{Line}:{Column}";
         return Path.Length == 0 ? $"{position}: {Message}" : $"{position}: {Path}: {Message}";
     }

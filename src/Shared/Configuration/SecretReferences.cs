@@ -4,33 +4,37 @@ using System.Text;
 namespace Shared.Configuration;
 
 /// <summary>
-/// Resolves <c>${env:NAME}</c> and <c>${file:/path}</c> wherever they stand in a text; <c>$${</c> stands for a literal <c>${</c>. A message names the
-/// variable or the file, never a value.
+/// Resolves <c>${env:NAME}</c>, <c>${file:/path}</c> and <c>${secret:name}</c> wherever they stand in a text; <c>$${</c> stands for a literal
+/// <c>${</c>. A message names the variable, the file or the secret, never a value.
 /// </summary>
-internal sealed class SecretReferences(Func<string, string?> environment, Func<string, string?> readFile)
+internal sealed class SecretReferences(Func<string, string?> environment, Func<string, string?> readFile, Func<string, string?> readSecret)
 {
     private const string Opening = "${";
 
     /// <summary>For documents in which nothing may refer to the process's own secrets, such as request bodies.</summary>
-    public static SecretReferences None { get; } = new(_ => null, _ => null) { Allowed = false };
+    public static SecretReferences None { get; } = new(_ => null, _ => null, _ => null) { allowed = [] };
 
-    /// <summary>Whether references may be used at all.</summary>
-    public bool Allowed { get; private init; } = true;
+    private string[] allowed = ["env", "file", "secret"];
 
     /// <summary>Whether a reference that cannot be resolved counts as empty, as in the manifest of a server that is switched off.</summary>
     public bool Lenient { get; init; }
 
     /// <summary>The same references, but lenient.</summary>
-    public SecretReferences AsLenient() => new(environment, readFile) { Lenient = true };
+    public SecretReferences AsLenient() => new(environment, readFile, readSecret) { Lenient = true, allowed = allowed };
+
+    /// <summary>The same references as far as the admin API may use them: those of the encrypted store, and nothing of the process or its files.</summary>
+    public SecretReferences ForAdminApi() => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = ["secret"] };
 
     /// <summary>Whether a text holds a reference.</summary>
-    public static bool Occur(string text) => text.Contains("${env:", StringComparison.Ordinal) || text.Contains("${file:", StringComparison.Ordinal);
+    public static bool Occur(string text) =>
+        text.Contains("${env:", StringComparison.Ordinal) || text.Contains("${file:", StringComparison.Ordinal) || text.Contains("${secret:", StringComparison.Ordinal);
 
     /// <summary>Replaces all references.</summary>
     public bool TryResolve(string text, [NotNullWhen(true)] out Secret? secret, [NotNullWhen(false)] out string? error)
     {
         secret = null;
         error = null;
+        var referred = false;
         var result = new StringBuilder(text.Length);
         var rest = text.AsSpan();
         for (var at = rest.IndexOf(Opening); at >= 0; at = rest.IndexOf(Opening))
@@ -51,10 +55,11 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
             {
                 return false;
             }
+            referred = true;
             result.Append(rest[..at]).Append(value);
             rest = rest[(at + end + 1)..];
         }
-        secret = new Secret(result.Append(rest).ToString());
+        secret = referred ? new Secret(result.Append(rest).ToString(), text) : new Secret(result.Append(rest).ToString());
         return true;
     }
 
@@ -64,24 +69,34 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
         error = null;
         var colon = reference.IndexOf(':', StringComparison.Ordinal);
         var (scheme, name) = colon < 0 ? ("", "") : (reference[..colon], reference[(colon + 1)..]);
-        if (scheme is not ("env" or "file") || name.Length == 0)
+        if (scheme is not ("env" or "file" or "secret") || name.Length == 0)
         {
-            error = "a reference is either ${env:NAME} or ${file:/path}; a literal '${' is written '$${'";
+            error = "a reference is ${env:NAME}, ${file:/path} or ${secret:name}; a literal '${' is written '$${'";
         }
-        else if (!Allowed)
+        else if (!allowed.Contains(scheme))
         {
-            error = "references to variables and files are not allowed here";
+            error = allowed.Length == 0 ? "references are not allowed here" : "only ${secret:name} may be used here; variables and files of the process are for its own files";
         }
         else
         {
-            value = scheme == "env" ? environment(name) : readFile(name)?.TrimEnd('\r', '\n');
+            value = scheme switch
+            {
+                "env" => environment(name),
+                "file" => readFile(name)?.TrimEnd('\r', '\n'),
+                _ => readSecret(name),
+            };
             if (string.IsNullOrEmpty(value) && Lenient)
             {
                 value = "";
             }
             else if (string.IsNullOrEmpty(value))
             {
-                error = scheme == "env" ? $"the environment variable {name} is not set" : $"the file {name} cannot be read or is empty";
+                error = scheme switch
+                {
+                    "env" => $"the environment variable {name} is not set",
+                    "file" => $"the file {name} cannot be read or is empty",
+                    _ => $"there is no secret '{name}' in the encrypted store, or its key is not the one that it was sealed with",
+                };
             }
         }
         return error is null && value is not null;

@@ -9,8 +9,8 @@ namespace Shared.Http;
 /// <summary>Knows the admin keys.</summary>
 public interface IAdminAuthenticator
 {
-    /// <summary>Whether a token is an admin key that holds; <paramref name="id"/> is then its id. In memory; compares in fixed time.</summary>
-    bool TryVerify(ReadOnlySpan<char> token, [NotNullWhen(true)] out string? id);
+    /// <summary>Whether a token is an admin key that holds. In memory; compares in fixed time.</summary>
+    bool TryVerify(ReadOnlySpan<char> token, [NotNullWhen(true)] out AdminKey? key);
 }
 
 /// <summary>Finds out who sends a request. Decides from the request's snapshot alone, without I/O.</summary>
@@ -38,21 +38,29 @@ internal sealed class CallerAuthentication(IAdminAuthenticator admins, RevokedKe
 
     private GatewayError? AdmitAdmin(HttpContext context, string token, string id)
     {
-        if (!admins.TryVerify(token, out var verified))
+        if (!admins.TryVerify(token, out var key))
         {
             return Unknown(KeyToken.AdminKeyPrefix, id);
         }
-        context.User = CallerIdentity.OfAdmin(verified);
+        if (key.ReadOnly && !HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
+        {
+            return new GatewayError(StatusCodes.Status403Forbidden, "read_only_admin_key", $"The admin key {KeyToken.Mask(KeyToken.AdminKeyPrefix, id)} may only read.");
+        }
+        context.User = CallerIdentity.OfAdmin(key.Id);
         return null;
     }
 
     private GatewayError? AdmitKey(HttpContext context, GatewayRequest request, string id, ReadOnlySpan<byte> secretHash)
     {
-        if (request.Snapshot.Part<KeyDirectory>().Find(id) is not { } entry || !HasSecret(entry.Key, secretHash))
+        if (request.Snapshot.Part<KeyDirectory>().Find(id) is not { } entry || SecretOf(entry.Key, secretHash) is not { } secret)
         {
             return Unknown(KeyToken.VirtualKeyPrefix, id);
         }
         var key = entry.Key;
+        if (secret.ValidUntil is { } until && until <= clock.GetUtcNow())
+        {
+            return Credential.Refused("rotated_api_key", $"The secret of the key {Masked(key)} was replaced, and the old one held until {Text(until)}.");
+        }
         if ((key.RevokedAt ?? revokedKeys.Find(key.Id)) is { } revoked)
         {
             return Credential.Refused("revoked_api_key", $"The key {Masked(key)} was revoked at {Text(revoked)}.");
@@ -66,12 +74,12 @@ internal sealed class CallerAuthentication(IAdminAuthenticator admins, RevokedKe
         return null;
     }
 
-    private static bool HasSecret(VirtualKey key, ReadOnlySpan<byte> secretHash)
+    private static KeySecret? SecretOf(VirtualKey key, ReadOnlySpan<byte> secretHash)
     {
-        var found = false;
-        foreach (var hash in key.SecretHashes)
+        KeySecret? found = null;
+        foreach (var secret in key.Secrets)
         {
-            found |= CryptographicOperations.FixedTimeEquals(hash, secretHash);
+            found = CryptographicOperations.FixedTimeEquals(secret.Hash, secretHash) ? secret : found;
         }
         return found;
     }

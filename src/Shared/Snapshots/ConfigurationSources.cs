@@ -1,10 +1,11 @@
 using Shared.Configuration;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
 
 /// <summary>Everything that a snapshot is built from, read and bound but not yet checked against each other.</summary>
-internal sealed class ConfigurationSources
+internal sealed record ConfigurationSources
 {
     public required GatewayDeclaration Gateway { get; init; }
 
@@ -12,27 +13,32 @@ internal sealed class ConfigurationSources
 
     public required IReadOnlyList<ManifestDeclaration> Manifests { get; init; }
 
-    public required IReadOnlyList<StoredKey> StoredKeys { get; init; }
+    public required IReadOnlyCollection<StoredKey> StoredKeys { get; init; }
+
+    /// <summary>The moment whose prices hold.</summary>
+    public DateTimeOffset AsOf { get; init; } = TimeProvider.System.GetUtcNow();
 
     /// <summary>What the gateway file is called in messages.</summary>
     public required string GatewayFile { get; init; }
 
     /// <summary>Reads all of it; what is wrong goes to the errors and leaves its place empty.</summary>
-    public static ConfigurationSources Read(SnapshotPaths paths, SourceFiles files, IReadOnlyList<StoredKey> storedKeys, ICollection<ConfigError> errors)
+    public static ConfigurationSources Read(SnapshotPaths paths, SourceFiles files, StoredConfiguration stored, ICollection<ConfigError> errors)
     {
-        var secrets = new SecretReferences(paths.Environment, files.ReadSecret);
+        var secrets = new SecretReferences(paths.Environment, files.ReadSecret, name => stored.Secrets.GetValueOrDefault(name)?.Value?.Reveal());
         var gateway = ReadGateway(paths, files, secrets, errors);
-        return new ConfigurationSources
+        var declared = new ConfigurationSources
         {
             Gateway = gateway,
             PriceOverlay = ReadPriceFile(paths, gateway, files, errors),
             Manifests = [.. files.Manifests.Select(path => ReadManifest(path, files, secrets, errors)).OfType<ManifestDeclaration>()],
-            StoredKeys = storedKeys,
+            StoredKeys = [.. stored.Keys.Values],
             GatewayFile = paths.ConfigFile ?? "gateway.yaml",
         };
+        return stored.Entities.IsEmpty ? declared : new StoredEntities(secrets.ForAdminApi(), errors).AddTo(declared, stored);
     }
 
-    private static GatewayDeclaration ReadGateway(SnapshotPaths paths, SourceFiles files, SecretReferences secrets, ICollection<ConfigError> errors)
+    /// <summary>What the gateway file declares; its defaults where there is none.</summary>
+    internal static GatewayDeclaration ReadGateway(SnapshotPaths paths, SourceFiles files, SecretReferences secrets, ICollection<ConfigError> errors)
     {
         if (paths.ConfigFile is not { } path)
         {
@@ -49,7 +55,8 @@ internal sealed class ConfigurationSources
         return (YamlNodes.Read(path, text, errors) is { } node ? new ConfigBinder(errors, secrets).Bind<GatewayDeclaration>(node) : null) ?? new GatewayDeclaration();
     }
 
-    private static IReadOnlyList<PriceDeclaration> ReadPriceFile(SnapshotPaths paths, GatewayDeclaration gateway, SourceFiles files, ICollection<ConfigError> errors)
+    /// <summary>The prices of the file that <c>priceFile</c> names.</summary>
+    internal static IReadOnlyList<PriceDeclaration> ReadPriceFile(SnapshotPaths paths, GatewayDeclaration gateway, SourceFiles files, ICollection<ConfigError> errors)
     {
         if (gateway.PriceFile is not { } name)
         {

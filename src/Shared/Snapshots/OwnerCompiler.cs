@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Shared.Configuration;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
@@ -13,8 +14,14 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     private readonly Dictionary<string, Owner> users = [];
     private readonly Dictionary<string, KeyDeclaration> declarations = [];
 
+    /// <summary>What errors call a stored key.</summary>
+    public static string SourceOf(string id) => StoredDocuments.SourceOf(id);
+
+    /// <summary>Users, teams and customers; complete once the keys are compiled.</summary>
+    public IEnumerable<Owner> Owners => [.. users.Values, .. teams.Values, .. customers.Values];
+
     /// <summary>All keys by id: those of the file and those of the database.</summary>
-    public Dictionary<string, VirtualKey> Compile(IReadOnlyList<StoredKey> stored)
+    public Dictionary<string, VirtualKey> Compile(IEnumerable<StoredKey> stored)
     {
         foreach (var (id, customer) in gateway.Customers)
         {
@@ -62,7 +69,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         else
         {
             declarations.Add(id, declaration);
-            keys.Add(id, KeyOf(id, declaration, [hash]) with { Name = declaration.Name ?? name, DeclaredIn = file });
+            keys.Add(id, KeyOf(id, declaration, [new KeySecret(hash)]) with { Name = declaration.Name ?? name, DeclaredIn = file });
         }
     }
 
@@ -73,7 +80,12 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
             return;
         }
-        var (declaration, found) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), $"key {stored.Id} in the database");
+        var derived = stored.Derivation;
+        if (derived.Errors is null)
+        {
+            (derived.Declaration, derived.Errors) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), SourceOf(stored.Id));
+        }
+        var declaration = derived.Declaration;
         if (stored.RevokedAt is not null)
         {
             // A revoked key is only there to be told apart from an unknown one: what it referred to may be gone.
@@ -82,23 +94,23 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
                 Kind = OwnerKind.Key,
                 Id = stored.Id,
                 Name = declaration?.Name ?? stored.Id,
-                SecretHashes = [.. stored.SecretHashes],
+                Secrets = [.. stored.Secrets],
                 Grants = Grants.None,
                 RevokedAt = stored.RevokedAt,
             });
             return;
         }
-        foreach (var error in found)
+        foreach (var error in derived.Errors)
         {
             errors.Add(error);
         }
         if (declaration is not null)
         {
-            keys.Add(stored.Id, KeyOf(stored.Id, declaration, stored.SecretHashes));
+            keys.Add(stored.Id, KeyOf(stored.Id, declaration, stored.Secrets));
         }
     }
 
-    private VirtualKey KeyOf(string id, KeyDeclaration declaration, IReadOnlyList<byte[]> hashes)
+    private VirtualKey KeyOf(string id, KeyDeclaration declaration, IReadOnlyList<KeySecret> secrets)
     {
         var limits = new LimitCompiler(OwnerKind.Key, id, errors);
         return new VirtualKey
@@ -106,7 +118,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             Kind = OwnerKind.Key,
             Id = id,
             Name = declaration.Name ?? id,
-            SecretHashes = [.. hashes],
+            Secrets = [.. secrets],
             ExpiresAt = declaration.ExpiresAt,
             Parent = ParentOf(declaration, declaration.User, declaration.Team, declaration.Customer),
             Budgets = limits.Budgets(declaration.Budgets),

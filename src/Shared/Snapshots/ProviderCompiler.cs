@@ -38,7 +38,7 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
             }
             else if (Names.Check(id, declaration, errors))
             {
-                providers[id] = Declared(id, declaration, origin);
+                providers[id] = Declared(id, declaration, declaration.Node?.File ?? origin) with { FromAdminApi = declaration.FromAdminApi };
             }
         }
         return providers;

@@ -1,46 +1,73 @@
 using Microsoft.Extensions.Logging;
 using Shared.Configuration;
-using Shared.VirtualKeys;
+using Shared.Storage;
+using Shared.Stored;
 
 namespace Shared.Snapshots;
 
+/// <summary>What came of a change.</summary>
+/// <param name="Revision">The revision that serves now, or that would serve.</param>
+/// <param name="Errors">What is wrong with the change; empty when it is in force.</param>
+/// <param name="ElsewhereErrors">What was wrong before it, in files, so that no change can take effect.</param>
+public sealed record ChangeOutcome(string Revision, IReadOnlyList<ConfigError> Errors, IReadOnlyList<ConfigError> ElsewhereErrors)
+{
+    /// <summary>Whether the change is in force.</summary>
+    public bool Succeeded => Errors.Count == 0 && ElsewhereErrors.Count == 0;
+}
+
 /// <summary>
-/// Builds snapshots from files, environment and stored keys, and puts them in force. At start a bad configuration is an exception; later it is refused,
-/// and the last good one goes on serving.
+/// Builds snapshots from files, environment and what is stored, and puts them in force. At start a bad configuration is an exception; later it is refused,
+/// and the last good one goes on serving. A change of what is stored is built before it is written, so that one which does not fit leaves no trace.
 /// </summary>
 public sealed class SnapshotLoader : IDisposable
 {
+    private static readonly ChangedBy Start = new("start");
+    private static readonly ChangedBy Files = new("files");
+
     private readonly SnapshotPaths paths;
     private readonly SnapshotStore store;
     private readonly ISnapshotCompiler[] compilers;
-    private readonly IKeySource[] keySources;
+    private readonly IStoredConfiguration? stored;
+    private readonly TimeProvider clock;
     private readonly ILogger<SnapshotLoader> logger;
     private readonly SemaphoreSlim building = new(1, 1);
     private volatile SourceFiles? files;
     private volatile string currentText = "";
     private volatile TelemetryDeclaration telemetry = new();
-    private long keyChanges;
-    private long keyChangesBuilt;
+    private volatile Lazy<IReadOnlyList<DeclaredEntity>> declared = new(() => []);
+    private volatile Lazy<IReadOnlyDictionary<string, DeclaredKey>> declaredKeys = new(() => new Dictionary<string, DeclaredKey>());
+    private volatile StoredConfiguration serving = StoredConfiguration.Empty;
+    private (StoredConfiguration Configuration, long Changes)? held;
+    private (PublishedRevision Revision, ChangedBy By)? unrecorded;
+    private long storedChanges;
+    private long storedChangesBuilt;
 
     /// <summary>A loader; nothing is read yet.</summary>
-    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, IEnumerable<IKeySource> keySources, ILogger<SnapshotLoader> logger)
+    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, ILogger<SnapshotLoader> logger, IStoredConfiguration? stored = null, TimeProvider? clock = null)
     {
         this.paths = paths;
         this.store = store;
         this.logger = logger;
         this.compilers = [.. compilers];
-        this.keySources = [.. keySources];
-        foreach (var source in this.keySources)
-        {
-            source.Changed += OnKeysChanged;
-        }
+        this.stored = stored;
+        this.clock = clock ?? TimeProvider.System;
+        stored?.Changed += OnStoredChanged;
     }
 
-    /// <summary>Raised when stored keys changed and the snapshot is due to be built anew.</summary>
-    internal event Action? KeysChanged;
+    /// <summary>Raised when what is stored changed and the snapshot is due to be built anew.</summary>
+    internal event Action? StoredChanged;
 
     /// <summary>The canonical text of the snapshot that serves; its revision is the hash of this text. Secrets stand in it as hashes.</summary>
     public string CurrentText => currentText;
+
+    /// <summary>Everything that is declared by name, with where it is declared, as it serves.</summary>
+    public IReadOnlyList<DeclaredEntity> Declared => declared.Value;
+
+    /// <summary>The keys that files declare, by id, as they serve.</summary>
+    public IReadOnlyDictionary<string, DeclaredKey> DeclaredKeys => declaredKeys.Value;
+
+    /// <summary>What is stored, as it serves: the snapshot that is in force was built from it.</summary>
+    public StoredConfiguration Stored => serving;
 
     /// <summary>Where the configuration sends telemetry. Takes effect at start only.</summary>
     public TelemetryDeclaration Telemetry => telemetry;
@@ -52,7 +79,7 @@ public sealed class SnapshotLoader : IDisposable
         building.Wait();
         try
         {
-            var errors = BuildAndPublish();
+            var errors = BuildAndPublish(Start);
             if (errors.Count > 0)
             {
                 throw new ConfigurationException(errors);
@@ -74,7 +101,8 @@ public sealed class SnapshotLoader : IDisposable
         await building.WaitAsync(cancellationToken);
         try
         {
-            var errors = BuildAndPublish();
+            Record();
+            var errors = BuildAndPublish(Files);
             if (errors.Count > 0)
             {
                 store.Reject(errors);
@@ -84,6 +112,7 @@ public sealed class SnapshotLoader : IDisposable
                 }
                 logger.Refused(errors.Count, store.HasCurrent ? store.Current.Revision : "none");
             }
+            Record();
             return errors;
         }
         finally
@@ -92,54 +121,157 @@ public sealed class SnapshotLoader : IDisposable
         }
     }
 
-    /// <summary>Builds anew if a file or a stored key is not as it was.</summary>
+    /// <summary>
+    /// Changes what is stored: builds the snapshot that would follow, and only if it is good writes the change, its audit records and its revision, and
+    /// puts it in force. One change at a time. When the call returns without errors, the next request sees the change.
+    /// </summary>
+    /// <param name="edit">Makes the changed configuration from the present one. What it throws is thrown on, and nothing is changed.</param>
+    /// <param name="by">Who changes it.</param>
+    /// <param name="dryRun">Whether it is only to be seen what would be wrong.</param>
+    /// <exception cref="InvalidOperationException">There is no store.</exception>
+    /// <exception cref="StorageException">The database cannot be read or written; nothing was changed.</exception>
+    public async Task<ChangeOutcome> ChangeAsync(Func<StoredConfiguration, StoredConfiguration> edit, ChangedBy by, bool dryRun = false)
+    {
+        var source = stored ?? throw new InvalidOperationException("There is nothing to change: the configuration consists of files only.");
+        // Not given up when the caller leaves: what is written is published.
+        await building.WaitAsync(CancellationToken.None);
+        try
+        {
+            var before = ReadStored(source);
+            var after = edit(before);
+            var seen = files;
+            var build = Build(after);
+            if (build.Errors.Count > 0)
+            {
+                var known = Build(before).Errors;
+                // A file that changed meanwhile is still news to the watcher, which reports what is wrong with it.
+                files = seen;
+                return new ChangeOutcome(store.Current.Revision, [.. build.Errors.Except(known)], known);
+            }
+            if (!dryRun && !ReferenceEquals(before, after))
+            {
+                Record();
+                // Until it is written it is not known; should writing fail, what is there is read anew.
+                held = null;
+                var changes = Interlocked.Read(ref storedChanges);
+                var written = source.Commit(before, after, by, new PublishedRevision(build.Snapshot.Revision, build.Text));
+                held = (written, changes);
+                unrecorded = null;
+                Publish(build with { Stored = written }, by);
+            }
+            return new ChangeOutcome(build.Snapshot.Revision, [], []);
+        }
+        finally
+        {
+            building.Release();
+        }
+    }
+
+    /// <summary>Builds anew if a file or what is stored is not as it was or a price takes effect, and keeps the text of a revision that is not kept yet.</summary>
     internal async Task ReloadIfChangedAsync(CancellationToken cancellationToken)
     {
-        if (Interlocked.Read(ref keyChanges) != Interlocked.Read(ref keyChangesBuilt) || files is null || files.HaveChanged())
+        if (Interlocked.Read(ref storedChanges) != Interlocked.Read(ref storedChangesBuilt) || files is null || files.HaveChanged() || (store.HasCurrent && store.Current.Prices.NextChange <= clock.GetUtcNow()))
         {
             await ReloadAsync(cancellationToken);
+            return;
+        }
+        await building.WaitAsync(cancellationToken);
+        try
+        {
+            Record();
+        }
+        finally
+        {
+            building.Release();
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var source in keySources)
-        {
-            source.Changed -= OnKeysChanged;
-        }
+        stored?.Changed -= OnStoredChanged;
         building.Dispose();
     }
 
-    private List<string> BuildAndPublish()
+    private List<string> BuildAndPublish(ChangedBy by)
     {
-        var changes = Interlocked.Read(ref keyChanges);
-        List<ConfigError> found = [];
-        var read = new SourceFiles(paths.ManifestDirectory);
-        var sources = ConfigurationSources.Read(paths, read, [.. keySources.SelectMany(source => source.ReadAll())], found);
-        files = read;
-        Interlocked.Exchange(ref keyChangesBuilt, changes);
-        var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
-        List<string> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column).Select(error => error.ToString())];
-        if (errors.Count == 0 && !(store.HasCurrent && store.Current.Revision == snapshot.Revision))
+        var changes = Interlocked.Read(ref storedChanges);
+        var build = Build(stored is null ? StoredConfiguration.Empty : ReadStored(stored));
+        Interlocked.Exchange(ref storedChangesBuilt, changes);
+        if (build.Errors.Count == 0)
         {
-            snapshot.Compile(compilers, errors);
+            Publish(build, by);
         }
-        if (errors.Count > 0)
-        {
-            return errors;
-        }
-        (currentText, telemetry) = (text, sources.Gateway.Telemetry);
-        if (store.Publish(snapshot))
-        {
-            logger.Published(snapshot.Revision, snapshot.Keys.Count, snapshot.Providers.Count, snapshot.Routes.Count, snapshot.Manifests.Length);
-        }
-        return errors;
+        return [.. build.Errors.Select(error => error.ToString())];
     }
 
-    private void OnKeysChanged()
+    // The data folder belongs to this process alone, so that what was read or written last is what is there, unless somebody says otherwise.
+    private StoredConfiguration ReadStored(IStoredConfiguration source)
     {
-        Interlocked.Increment(ref keyChanges);
-        KeysChanged?.Invoke();
+        var changes = Interlocked.Read(ref storedChanges);
+        if (held is { } known && known.Changes == changes)
+        {
+            return known.Configuration;
+        }
+        var read = source.Read();
+        held = (read, changes);
+        return read;
     }
+
+    private SnapshotBuild Build(StoredConfiguration configuration)
+    {
+        List<ConfigError> found = [];
+        var read = new SourceFiles(paths.ManifestDirectory);
+        var sources = ConfigurationSources.Read(paths, read, configuration, found) with { AsOf = clock.GetUtcNow() };
+        files = read;
+        var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
+        List<ConfigError> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column)];
+        if (errors.Count == 0 && !(store.HasCurrent && store.Current.Revision == snapshot.Revision))
+        {
+            List<string> refused = [];
+            snapshot.Compile(compilers, refused);
+            errors.AddRange(refused.Select(message => new ConfigError("", 0, 0, "", message)));
+        }
+        return new SnapshotBuild(snapshot, text, sources, configuration, errors);
+    }
+
+    private void Publish(SnapshotBuild build, ChangedBy by)
+    {
+        (currentText, telemetry) = (build.Text, build.Sources.Gateway.Telemetry);
+        serving = build.Stored;
+        declared = new Lazy<IReadOnlyList<DeclaredEntity>>(() => DeclaredEntity.ListAll(build.Sources));
+        declaredKeys = new Lazy<IReadOnlyDictionary<string, DeclaredKey>>(() => DeclaredKey.ListAll(build.Sources));
+        if (store.Publish(build.Snapshot))
+        {
+            var snapshot = build.Snapshot;
+            unrecorded = (new PublishedRevision(snapshot.Revision, build.Text), by);
+            logger.Published(snapshot.Revision, snapshot.Keys.Count, snapshot.Providers.Count, snapshot.Routes.Count, snapshot.Manifests.Length);
+        }
+    }
+
+    // A revision whose text cannot be kept now serves all the same, and is tried again with the next look at the files.
+    private void Record()
+    {
+        if (unrecorded is not { } published || stored is null)
+        {
+            return;
+        }
+        try
+        {
+            stored.Record(published.Revision, published.By);
+            unrecorded = null;
+        }
+        catch (StorageException exception)
+        {
+            logger.RevisionNotKept(published.Revision.Revision, exception);
+        }
+    }
+
+    private void OnStoredChanged()
+    {
+        Interlocked.Increment(ref storedChanges);
+        StoredChanged?.Invoke();
+    }
+
+    private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors);
 }

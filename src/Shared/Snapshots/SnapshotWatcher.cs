@@ -22,7 +22,7 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
         {
             loader.Load();
         }
-        loader.KeysChanged += Sign;
+        loader.StoredChanged += Sign;
         Watch();
         poll = clock.CreateTimer(_ => Sign(), null, paths.PollInterval, paths.PollInterval);
         watching = ReloadOnSignsAsync(stopping.Token);
@@ -41,7 +41,7 @@ internal sealed class SnapshotWatcher(SnapshotPaths paths, SnapshotLoader loader
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        loader.KeysChanged -= Sign;
+        loader.StoredChanged -= Sign;
         await stopping.CancelAsync();
         await watching;
     }

@@ -9,7 +9,7 @@ public static class SnapshotsFeature
     /// <summary>
     /// Adds the <see cref="SnapshotStore"/> and the <see cref="SnapshotLoader"/>. The first snapshot is loaded before any hosted service starts, unless
     /// <see cref="SnapshotLoader.Load"/> was called before; then the files are watched. Uses every <see cref="ISnapshotCompiler"/> and
-    /// <see cref="VirtualKeys.IKeySource"/> that is registered.
+    /// the <see cref="Stored.IStoredConfiguration"/> that is registered.
     /// </summary>
     public static IServiceCollection AddSnapshots(this IServiceCollection services, SnapshotPaths paths)
     {

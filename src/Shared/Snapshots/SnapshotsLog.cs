@@ -16,6 +16,9 @@ internal static partial class SnapshotsLog
     [LoggerMessage(LogLevel.Error, "The configuration could not be read anew; the last one goes on serving.")]
     public static partial void ReloadFailed(this ILogger logger, Exception exception);
 
+    [LoggerMessage(LogLevel.Warning, "The text of configuration {Revision} could not be kept; it is tried again.")]
+    public static partial void RevisionNotKept(this ILogger logger, string revision, Exception exception);
+
     [LoggerMessage(LogLevel.Warning, "Changes in {Folder} are noticed by polling only: {Reason}")]
     public static partial void CannotWatch(this ILogger logger, string folder, string reason);
 }

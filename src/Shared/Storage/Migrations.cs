@@ -88,5 +88,73 @@ internal static class Migrations
             revoked_at INTEGER
         ) WITHOUT ROWID;
         """,
+
+        // 2. What the admin API declares, with who changed what and when, and the texts of revisions.
+        """
+        CREATE TABLE key_secrets (
+            key_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            hash BLOB NOT NULL,
+            added_at INTEGER NOT NULL,
+            valid_until INTEGER,
+            PRIMARY KEY (key_id, number)
+        ) WITHOUT ROWID;
+        INSERT INTO key_secrets SELECT id, 1, secret_hashes, created_at, NULL FROM virtual_keys;
+        ALTER TABLE virtual_keys DROP COLUMN secret_hashes;
+
+        ALTER TABLE admin_keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+        ALTER TABLE admin_keys ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE admin_keys ADD COLUMN expires_at INTEGER;
+
+        CREATE TABLE entities (
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            declaration TEXT NOT NULL,
+            created_by TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            changed_by TEXT NOT NULL,
+            changed_at INTEGER NOT NULL,
+            PRIMARY KEY (kind, id)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE secrets (
+            name TEXT PRIMARY KEY,
+            sealed BLOB NOT NULL,
+            changed_by TEXT NOT NULL,
+            changed_at INTEGER NOT NULL
+        ) WITHOUT ROWID;
+
+        CREATE TABLE audit (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            actor TEXT NOT NULL,
+            request_id TEXT,
+            action TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            before TEXT,
+            after TEXT,
+            revision TEXT
+        );
+        CREATE INDEX audit_entity ON audit (kind, id, sequence);
+        CREATE INDEX audit_time ON audit (at);
+
+        -- A revision is kept as its difference to the one before; now and then one is kept whole (base IS NULL).
+        CREATE TABLE revisions (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            revision TEXT NOT NULL,
+            published_at INTEGER NOT NULL,
+            changed_by TEXT NOT NULL,
+            base INTEGER,
+            lines BLOB NOT NULL
+        );
+        CREATE INDEX revisions_name ON revisions (revision, sequence);
+        """,
+
+        // 4. Who changed a virtual key last.
+        """
+        ALTER TABLE virtual_keys ADD COLUMN changed_by TEXT;
+        ALTER TABLE virtual_keys ADD COLUMN changed_at INTEGER;
+        """,
     ];
 }

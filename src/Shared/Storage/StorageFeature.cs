@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Shared.Ledger;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Storage;
@@ -27,7 +28,11 @@ public static class StorageFeature
         services.AddSingleton<ISpendHistory, SpendHistory>();
         services.AddSingleton<UsageQuery>();
         services.AddSingleton<KeyStore>();
-        services.AddSingleton<IKeySource>(provider => provider.GetRequiredService<KeyStore>());
+        services.AddSingleton(new SecretVault(database.Folder, options.Environment));
+        services.AddSingleton<ConfigurationStore>();
+        services.AddSingleton<IStoredConfiguration>(provider => provider.GetRequiredService<ConfigurationStore>());
+        services.AddSingleton<AuditLog>();
+        services.AddSingleton<RevisionLog>();
         services.AddSingleton<AdminKeys>();
         services.AddHostedService<LedgerWriter>();
         return services;

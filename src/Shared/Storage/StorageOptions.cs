@@ -18,6 +18,9 @@ public sealed record StorageOptions
     /// <summary>How long a write waits for another one to finish before it fails and is tried again.</summary>
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>Reads an environment variable, such as the one that holds the key of the stored secrets.</summary>
+    public Func<string, string?> Environment { get; init; } = System.Environment.GetEnvironmentVariable;
+
     internal void Validate()
     {
         if (string.IsNullOrWhiteSpace(Folder))

@@ -1,23 +1,13 @@
 using System.Text.Json;
 using Shared.Storage;
+using Shared.Stored;
 
 namespace Shared.VirtualKeys;
 
-/// <summary>A virtual key as an admin's list shows it: nothing of its secret.</summary>
-/// <param name="Id">Its public id.</param>
-/// <param name="Declaration">What it may do, as JSON.</param>
-/// <param name="CreatedBy">The admin key that made it, or <c>first-start</c>.</param>
-/// <param name="CreatedAt">When it was made.</param>
-/// <param name="RevokedBy">Who revoked it, or null.</param>
-/// <param name="RevokedAt">When it was revoked, or null.</param>
-public sealed record KeyListing(string Id, string Declaration, string CreatedBy, DateTimeOffset CreatedAt, string? RevokedBy, DateTimeOffset? RevokedAt);
-
-/// <summary>The virtual keys that were made through the API or at first start. Of a secret only its SHA-256 is kept.</summary>
-public sealed class KeyStore(GatewayDatabase database, TimeProvider clock) : IKeySource
+/// <summary>The table of the virtual keys that were made through the API or at first start. Of a secret only its SHA-256 is kept.</summary>
+public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
 {
-    private const int HashBytes = 32;
-
-    /// <inheritdoc/>
+    /// <summary>Raised after a key was made or revoked here, and not as part of a larger change.</summary>
     public event Action? Changed;
 
     /// <summary>Makes a key. Its token is returned once and kept nowhere.</summary>
@@ -31,7 +21,7 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock) : IKe
         var key = KeyToken.NewVirtualKey();
         database.Use(session =>
         {
-            Insert(session, key, declaration, createdBy, clock.GetUtcNow());
+            session.InOneTransaction(() => Insert(session, key, declaration, createdBy, clock.GetUtcNow()));
             return 0;
         });
         Changed?.Invoke();
@@ -40,13 +30,23 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock) : IKe
 
     /// <summary>Revokes a key for good. False: there is none of that id, or it was revoked before.</summary>
     /// <exception cref="StorageException">The database cannot be written.</exception>
-    public bool Revoke(string id, string revokedBy)
+    public bool Revoke(string id, ChangedBy by)
     {
         var revoked = database.Use(session =>
         {
-            using var update = session.Prepare("UPDATE virtual_keys SET revoked_by = ?, revoked_at = ? WHERE id = ? AND revoked_at IS NULL");
-            update.Add(revokedBy).Add(clock.GetUtcNow().ToUnixTimeMilliseconds()).Add(id).Run();
-            return session.Changes > 0;
+            var now = clock.GetUtcNow();
+            var changed = false;
+            session.InOneTransaction(() =>
+            {
+                using var update = session.Prepare("UPDATE virtual_keys SET revoked_by = ?1, revoked_at = ?2, changed_by = ?1, changed_at = ?2 WHERE id = ?3 AND revoked_at IS NULL");
+                update.Add(by.Actor).Add(now.ToUnixTimeMilliseconds()).Add(id).Run();
+                changed = session.Changes > 0;
+                if (changed)
+                {
+                    AuditLog.Write(session, now, by, new AuditChange("revoked", "key", id, null, null), null);
+                }
+            });
+            return changed;
         });
         if (revoked)
         {
@@ -56,12 +56,56 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock) : IKe
     }
 
     /// <summary>All keys, revoked ones included, ordered by id.</summary>
-    public IReadOnlyList<KeyListing> List() => Select((statement, declaration, created, revoked) =>
-        new KeyListing(statement.Text(0), declaration, statement.Text(3), created, statement.TextOrNull(5), revoked));
+    public IReadOnlyList<StoredKey> ReadAll() => database.Use(Read);
 
-    /// <inheritdoc/>
-    public IReadOnlyList<StoredKey> ReadAll() => Select((statement, declaration, created, revoked) =>
-        new StoredKey(statement.Text(0), [.. statement.Blob(1).Chunk(HashBytes)], declaration, created, revoked));
+    internal static List<StoredKey> Read(SqliteSession session)
+    {
+        var secrets = ReadSecrets(session);
+        using var select = session.Prepare("SELECT id, declaration, created_by, created_at, revoked_by, revoked_at, changed_by, changed_at FROM virtual_keys ORDER BY id");
+        var keys = new List<StoredKey>();
+        while (select.Read())
+        {
+            var id = select.Text(0);
+            keys.Add(new StoredKey
+            {
+                Id = id,
+                Secrets = secrets.GetValueOrDefault(id) ?? [],
+                Declaration = select.Text(1),
+                CreatedBy = select.Text(2),
+                CreatedAt = Moment(select.Int64(3)),
+                RevokedBy = select.TextOrNull(4),
+                RevokedAt = select.Int64OrNull(5) is { } revoked ? Moment(revoked) : null,
+                ChangedBy = select.TextOrNull(6) ?? select.Text(2),
+                ChangedAt = Moment(select.Int64OrNull(7) ?? select.Int64(3)),
+            });
+        }
+        return keys;
+    }
+
+    /// <summary>Writes a key as it is now, in the caller's transaction.</summary>
+    internal static void Write(SqliteSession session, StoredKey key, DateTimeOffset now)
+    {
+        using (var upsert = session.Prepare(
+            """
+            INSERT INTO virtual_keys (id, declaration, created_by, created_at, revoked_by, revoked_at, changed_by, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET declaration = excluded.declaration, revoked_by = excluded.revoked_by, revoked_at = excluded.revoked_at,
+                changed_by = excluded.changed_by, changed_at = excluded.changed_at
+            """))
+        {
+            upsert.Add(key.Id).Add(key.Declaration).Add(key.CreatedBy).Add(key.CreatedAt.ToUnixTimeMilliseconds())
+                .Add(key.RevokedBy).Add(key.RevokedAt?.ToUnixTimeMilliseconds()).Add(key.ChangedBy).Add(key.ChangedAt.ToUnixTimeMilliseconds()).Run();
+        }
+        using (var delete = session.Prepare("DELETE FROM key_secrets WHERE key_id = ?"))
+        {
+            delete.Add(key.Id).Run();
+        }
+        // The newest secret comes first in the list and last by its number.
+        for (var i = 0; i < key.Secrets.Count; i++)
+        {
+            using var insert = session.Prepare("INSERT INTO key_secrets (key_id, number, hash, added_at, valid_until) VALUES (?, ?, ?, ?, ?)");
+            insert.Add(key.Id).Add(key.Secrets.Count - i).Add(key.Secrets[i].Hash).Add(now.ToUnixTimeMilliseconds()).Add(key.Secrets[i].ValidUntil?.ToUnixTimeMilliseconds()).Run();
+        }
+    }
 
     internal static void RequireObject(string declaration)
     {
@@ -82,21 +126,26 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock) : IKe
 
     internal static void Insert(SqliteSession session, IssuedKey key, string declaration, string createdBy, DateTimeOffset now)
     {
-        using var insert = session.Prepare("INSERT INTO virtual_keys (id, secret_hashes, declaration, created_by, created_at) VALUES (?, ?, ?, ?, ?)");
-        insert.Add(key.Id).Add(key.SecretHash).Add(declaration).Add(createdBy).Add(now.ToUnixTimeMilliseconds()).Run();
+        Write(session, new StoredKey { Id = key.Id, Secrets = [new KeySecret(key.SecretHash)], Declaration = declaration, CreatedBy = createdBy, CreatedAt = now, ChangedBy = createdBy, ChangedAt = now }, now);
+        AuditLog.Write(session, now, new ChangedBy(createdBy), new AuditChange("created", "key", key.Id, null, declaration), null);
     }
 
     internal void RaiseChanged() => Changed?.Invoke();
 
-    private List<T> Select<T>(Func<SqliteStatement, string, DateTimeOffset, DateTimeOffset?, T> row) => database.Use(session =>
+    private static Dictionary<string, List<KeySecret>> ReadSecrets(SqliteSession session)
     {
-        using var select = session.Prepare("SELECT id, secret_hashes, declaration, created_by, created_at, revoked_by, revoked_at FROM virtual_keys ORDER BY id");
-        var keys = new List<T>();
+        var secrets = new Dictionary<string, List<KeySecret>>(StringComparer.Ordinal);
+        using var select = session.Prepare("SELECT key_id, hash, valid_until FROM key_secrets ORDER BY key_id, number DESC");
         while (select.Read())
         {
-            keys.Add(row(select, select.Text(2), DateTimeOffset.FromUnixTimeMilliseconds(select.Int64(4)),
-                select.Int64OrNull(6) is { } revoked ? DateTimeOffset.FromUnixTimeMilliseconds(revoked) : null));
+            if (!secrets.TryGetValue(select.Text(0), out var list))
+            {
+                secrets.Add(select.Text(0), list = []);
+            }
+            list.Add(new KeySecret(select.Blob(1), select.Int64OrNull(2) is { } until ? Moment(until) : null));
         }
-        return keys;
-    });
+        return secrets;
+    }
+
+    private static DateTimeOffset Moment(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
 }

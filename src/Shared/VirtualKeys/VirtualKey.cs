@@ -43,6 +43,15 @@ public record Owner
     /// <summary>What it may use; null on a user, team or customer: no restriction beyond the key's own.</summary>
     public Grants? Grants { get; init; }
 
+    /// <summary>This link and those above it, from here to the root.</summary>
+    public IEnumerable<Owner> Chain()
+    {
+        for (var link = this; link is not null; link = link.Parent)
+        {
+            yield return link;
+        }
+    }
+
     /// <summary>The id of the link of a kind at or above this one, or null.</summary>
     public string? IdOf(OwnerKind kind)
     {
@@ -63,8 +72,8 @@ public sealed record VirtualKey : Owner
     /// <summary>A name for people; not unique.</summary>
     public required string Name { get; init; }
 
-    /// <summary>SHA-256 of the secret. After a rotation with overlap there are two.</summary>
-    public required ImmutableArray<byte[]> SecretHashes { get; init; }
+    /// <summary>The secrets that open it. After a rotation with overlap there are two.</summary>
+    public required ImmutableArray<KeySecret> Secrets { get; init; }
 
     /// <summary>When it stops being accepted; null: never.</summary>
     public DateTimeOffset? ExpiresAt { get; init; }

@@ -123,7 +123,7 @@ internal sealed class ProxyHost : IAsyncDisposable
                 Kind = OwnerKind.Key,
                 Id = "key",
                 Name = "test",
-                SecretHashes = [],
+                Secrets = [],
                 Parent = setup.Parent,
                 Grants = new Grants { Models = setup.Models },
                 RateLimits = setup.RateLimits,

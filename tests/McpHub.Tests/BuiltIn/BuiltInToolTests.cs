@@ -29,7 +29,7 @@ public sealed class BuiltInToolTests
     [Fact]
     public async Task WhoAmI_KeyOfATeam_TellsBothAndNoSecret()
     {
-        var key = Hub.Key() with { Parent = new Owner { Kind = OwnerKind.Team, Id = "red" }, SecretHashes = [[1, 2, 3]], ExpiresAt = new DateTimeOffset(2027, 1, 1, 0, 0, 0, TimeSpan.Zero) };
+        var key = Hub.Key() with { Parent = new Owner { Kind = OwnerKind.Team, Id = "red" }, Secrets = [new KeySecret([1, 2, 3])], ExpiresAt = new DateTimeOffset(2027, 1, 1, 0, 0, 0, TimeSpan.Zero) };
         await using var hub = await StartAsync(key);
 
         var result = await hub.ResultAsync("gateway__whoami");

@@ -33,7 +33,7 @@ internal sealed class Hub : IAsyncDisposable
     private IToolAccess Tools => services.GetRequiredService<IToolAccess>();
 
     public static VirtualKey Key(string id = "k1", Grants? grants = null) =>
-        new() { Kind = OwnerKind.Key, Id = id, Name = $"Key {id}", SecretHashes = [], Grants = grants ?? new Grants { Tools = ["*"] } };
+        new() { Kind = OwnerKind.Key, Id = id, Name = $"Key {id}", Secrets = [], Grants = grants ?? new Grants { Tools = ["*"] } };
 
     public static async Task<Hub> StartAsync(VirtualKey[] keys, params ToolManifest[] manifests)
     {

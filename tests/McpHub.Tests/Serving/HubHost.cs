@@ -70,7 +70,7 @@ internal sealed class HubHost : IAsyncDisposable
     }
 
     public static VirtualKey NewKey(string id, DateTimeOffset? expires = null, DateTimeOffset? revoked = null) =>
-        new() { Kind = Shared.VirtualKeys.OwnerKind.Key, Id = id, Name = id, SecretHashes = [], ExpiresAt = expires, RevokedAt = revoked };
+        new() { Kind = Shared.VirtualKeys.OwnerKind.Key, Id = id, Name = id, Secrets = [], ExpiresAt = expires, RevokedAt = revoked };
 
     public void Publish(VirtualKey[] keys, GatewaySettings? settings = null) => Snapshots.Publish(new Snapshot
     {

@@ -25,7 +25,7 @@ internal static class Callers
         Kind = OwnerKind.Key,
         Id = id,
         Name = id,
-        SecretHashes = [],
+        Secrets = [],
         Parent = parent,
         Budgets = [.. budgets ?? []],
         RateLimits = [.. rates ?? []],

@@ -5,7 +5,7 @@ namespace Shared.Tests.Configuration;
 
 public sealed class ConfigBinderTests
 {
-    private static readonly SecretReferences Secrets = new(name => name == "SET" ? "s3cret-value" : null, path => path == "/run/x" ? "from-file\n" : null);
+    private static readonly SecretReferences Secrets = new(name => name == "SET" ? "s3cret-value" : null, path => path == "/run/x" ? "from-file\n" : null, name => name == "vendor" ? "sealed-value" : null);
 
     [Fact]
     public void Bind_UnknownKey_NamesPlaceAndNearestKey()
@@ -123,7 +123,7 @@ public sealed class ConfigBinderTests
     [InlineData("x-hidden ${env:UNSET}", "the environment variable UNSET is not set")]
     [InlineData("x-hidden ${file:/nowhere}", "the file /nowhere cannot be read or is empty")]
     [InlineData("x-hidden ${env:SET", "is not closed")]
-    [InlineData("x-hidden ${vault:SET}", "either ${env:NAME} or ${file:/path}")]
+    [InlineData("x-hidden ${vault:SET}", "${env:NAME}, ${file:/path} or ${secret:name}")]
     public void Bind_BadReference_NamesItAndNoValue(string text, string expected)
     {
         var (_, errors) = Bind<GatewayDeclaration>($"providers: {{a: {{apiKey: \"{text}\"}}}}");

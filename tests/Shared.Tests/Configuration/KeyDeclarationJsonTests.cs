@@ -34,7 +34,7 @@ public sealed class KeyDeclarationJsonTests
     [InlineData("""{"name":""", "request body:1:9: not valid JSON")]
     [InlineData("[]", "request body:1:1: expected an object, found a list")]
     [InlineData("{} {}", "request body:1:4: not valid JSON")]
-    [InlineData("""{"key":"${env:HOME}"}""", "request body:1:8: key: references to variables and files are not allowed here")]
+    [InlineData("""{"key":"${env:HOME}"}""", "request body:1:8: key: references are not allowed here")]
     [InlineData("""{"key":"sk-gw-abc"}""", "request body:1:8: key: is for files; the gateway makes the tokens of keys that are created through the API")]
     [InlineData("""{"rateLimits":[{"requests":0}]}""", "request body:1:28: rateLimits[0].requests: expected 1 to 1000000000000, found '0'")]
     public void Parse_BadBody_SaysWhere(string json, string expected)

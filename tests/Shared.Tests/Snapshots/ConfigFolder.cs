@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Shared.Configuration;
 using Shared.Snapshots;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Tests.Snapshots;
@@ -35,7 +36,7 @@ internal sealed class ConfigFolder : IDisposable
         return this;
     }
 
-    public SnapshotLoader Loader() => new(Paths, Store, Compilers, [Keys], NullLogger<SnapshotLoader>.Instance);
+    public SnapshotLoader Loader() => new(Paths, Store, Compilers, NullLogger<SnapshotLoader>.Instance, Keys);
 
     public Snapshot Load()
     {
@@ -55,20 +56,34 @@ internal sealed class ConfigFolder : IDisposable
     public void Dispose() => Directory.Delete(Root, recursive: true);
 }
 
-/// <summary>Stored keys, in memory.</summary>
-internal sealed class MemoryKeys : IKeySource
+/// <summary>A stored configuration, in memory.</summary>
+internal sealed class MemoryKeys : IStoredConfiguration
 {
-    private readonly List<StoredKey> keys = [];
+    private StoredConfiguration current = StoredConfiguration.Empty;
 
     public event Action? Changed;
 
-    public IReadOnlyList<StoredKey> ReadAll() => [.. keys];
+    public List<(PublishedRevision Revision, ChangedBy By)> Revisions { get; } = [];
+
+    public StoredConfiguration Read() => current;
+
+    public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision)
+    {
+        current = after;
+        Record(revision, by);
+        return after;
+    }
+
+    public void Record(PublishedRevision revision, ChangedBy by) => Revisions.Add((revision, by));
 
     public void Add(StoredKey key)
     {
-        keys.Add(key);
+        current = current.With(key);
         Changed?.Invoke();
     }
 
-    public void Add(string id, string declaration, DateTimeOffset? revokedAt = null) => Add(new StoredKey(id, [new byte[32]], declaration, DateTimeOffset.UnixEpoch, revokedAt));
+    public void Add(EntityKind kind, string id, string declaration) => current = current.With(new EntityName(kind, id), declaration);
+
+    public void Add(string id, string declaration, DateTimeOffset? revokedAt = null) =>
+        Add(new StoredKey { Id = id, Secrets = [new KeySecret(new byte[32])], Declaration = declaration, RevokedAt = revokedAt });
 }

@@ -4,7 +4,6 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Shared.Configuration;
 using Shared.Snapshots;
-using Shared.VirtualKeys;
 
 namespace Shared.Tests.Snapshots;
 
@@ -126,7 +125,7 @@ public sealed class SnapshotLoaderTests : IDisposable
     {
         Assert.Empty(folder.Load().Routes);
 
-        using var loader = new SnapshotLoader(folder.Paths with { ConfigFileRequired = true }, folder.Store, [], [], LoggerFactory.Create(_ => { }).CreateLogger<SnapshotLoader>());
+        using var loader = new SnapshotLoader(folder.Paths with { ConfigFileRequired = true }, folder.Store, [], LoggerFactory.Create(_ => { }).CreateLogger<SnapshotLoader>());
         var error = Assert.Single(Assert.Throws<ConfigurationException>(loader.Load).Errors);
         Assert.Equal($"{folder.GatewayFile}: there is no such file", error);
     }
@@ -137,7 +136,7 @@ public sealed class SnapshotLoaderTests : IDisposable
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.AddProvider(logs);
         builder.Services.AddSnapshots(paths);
-        builder.Services.AddSingleton<IKeySource>(folder.Keys);
+        builder.Services.AddSingleton<Shared.Stored.IStoredConfiguration>(folder.Keys);
         var host = builder.Build();
         await host.StartAsync(Cancelled);
         return host;

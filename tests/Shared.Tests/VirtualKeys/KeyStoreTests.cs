@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Time.Testing;
 using Shared.Storage;
+using Shared.Stored;
 using Shared.Tests.Storage;
 using Shared.VirtualKeys;
 
@@ -34,7 +35,7 @@ public sealed class KeyStoreTests : IDisposable
         Span<byte> hash = stackalloc byte[32];
         Assert.True(KeyToken.TryParse(issued.Token, KeyToken.VirtualKeyPrefix, out var id, hash));
         Assert.Equal((id, """{"name":"ann"}""", clock.GetUtcNow(), null), (stored.Id, stored.Declaration, stored.CreatedAt, stored.RevokedAt));
-        Assert.Equal(hash.ToArray(), Assert.Single(stored.SecretHashes));
+        Assert.Equal(hash.ToArray(), Assert.Single(stored.Secrets).Hash);
         Assert.Equal(1, changes);
     }
 
@@ -42,7 +43,7 @@ public sealed class KeyStoreTests : IDisposable
     public void Create_Key_LeavesItsSecretNowhereOnDisk()
     {
         var issued = keys.Create("{}", "admin1");
-        var admin = admins.Create("admin1");
+        var admin = admins.Create("second", false, null, new ChangedBy("admin1"));
 
         database.Dispose();
 
@@ -74,12 +75,12 @@ public sealed class KeyStoreTests : IDisposable
         keys.Changed += () => changes++;
         clock.Advance(TimeSpan.FromHours(1));
 
-        Assert.True(keys.Revoke(issued.Id, "admin2"));
-        Assert.False(keys.Revoke(issued.Id, "admin3"));
-        Assert.False(keys.Revoke("unknown", "admin3"));
+        Assert.True(keys.Revoke(issued.Id, new ChangedBy("admin2")));
+        Assert.False(keys.Revoke(issued.Id, new ChangedBy("admin3")));
+        Assert.False(keys.Revoke("unknown", new ChangedBy("admin3")));
 
-        Assert.Equal(new KeyListing(issued.Id, "{}", "admin1", clock.GetUtcNow().AddHours(-1), "admin2", clock.GetUtcNow()), Assert.Single(keys.List()));
-        Assert.Equal(clock.GetUtcNow(), Assert.Single(keys.ReadAll()).RevokedAt);
+        var key = Assert.Single(keys.ReadAll());
+        Assert.Equal((issued.Id, "{}", "admin1", clock.GetUtcNow().AddHours(-1), "admin2", clock.GetUtcNow()), (key.Id, key.Declaration, key.CreatedBy, key.CreatedAt, key.RevokedBy, key.RevokedAt));
         Assert.Equal(1, changes);
     }
 
@@ -89,8 +90,8 @@ public sealed class KeyStoreTests : IDisposable
         var first = admins.CreateFirst("""{"name":"first"}""");
 
         Assert.NotNull(first);
-        Assert.True(admins.TryVerify(first.AdminKey.Token, out var id));
-        Assert.Equal(first.AdminKey.Id, id);
+        Assert.True(admins.TryVerify(first.AdminKey.Token, out var key));
+        Assert.Equal(first.AdminKey.Id, key.Id);
         Assert.Equal(first.VirtualKey.Id, Assert.Single(keys.ReadAll()).Id);
         Assert.Null(admins.CreateFirst("{}"));
         Reopen();
@@ -103,7 +104,7 @@ public sealed class KeyStoreTests : IDisposable
     public void CreateFirst_OnlyAdminKeyWasRevoked_MakesNoOther()
     {
         var first = admins.CreateFirst("{}")!;
-        Assert.True(admins.Revoke(first.AdminKey.Id, "ann"));
+        Assert.True(admins.Revoke(first.AdminKey.Id, new ChangedBy("ann")));
 
         Assert.False(admins.TryVerify(first.AdminKey.Token, out _));
         Assert.Null(admins.CreateFirst("{}"));

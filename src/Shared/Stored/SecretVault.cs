@@ -1,0 +1,113 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using System.Text;
+using Shared.Configuration;
+using Shared.Storage;
+
+namespace Shared.Stored;
+
+/// <summary>
+/// Seals secrets for the database with AES-256-GCM. The key is 32 bytes in base64, from the variable <c>GATEWAY_SECRETS_KEY</c>, or else from the file
+/// <c>secrets.key</c> of the data folder, which the first secret makes, readable by its owner only. A sealed secret opens under its own name only.
+/// </summary>
+public sealed class SecretVault(string folder, Func<string, string?> environment)
+{
+    /// <summary>The variable that holds the key.</summary>
+    public const string KeyVariable = "GATEWAY_SECRETS_KEY";
+
+    /// <summary>The file of the data folder that holds the key where the variable is not set.</summary>
+    public const string KeyFile = "secrets.key";
+
+    private const byte Format = 1;
+    private const int KeyBytes = 32;
+    private const int NonceBytes = 12;
+    private const int TagBytes = 16;
+
+    private readonly Lock gate = new();
+    private byte[]? key;
+
+    /// <summary>Encrypts a secret.</summary>
+    /// <exception cref="StorageException">The key cannot be read or made.</exception>
+    public byte[] Seal(string name, Secret secret)
+    {
+        var text = Encoding.UTF8.GetBytes(secret.Reveal());
+        var sealedBytes = new byte[1 + NonceBytes + TagBytes + text.Length];
+        sealedBytes[0] = Format;
+        var nonce = sealedBytes.AsSpan(1, NonceBytes);
+        RandomNumberGenerator.Fill(nonce);
+        using var cipher = new AesGcm(Key(make: true)!, TagBytes);
+        cipher.Encrypt(nonce, text, sealedBytes.AsSpan(1 + NonceBytes + TagBytes), sealedBytes.AsSpan(1 + NonceBytes, TagBytes), Encoding.UTF8.GetBytes(name));
+        CryptographicOperations.ZeroMemory(text);
+        return sealedBytes;
+    }
+
+    /// <summary>Decrypts a secret. False: it was sealed with another key or under another name, or there is no key.</summary>
+    /// <exception cref="StorageException">The key cannot be read.</exception>
+    public bool TryOpen(string name, byte[] sealedBytes, [NotNullWhen(true)] out Secret? secret)
+    {
+        secret = null;
+        if (sealedBytes.Length < 1 + NonceBytes + TagBytes || sealedBytes[0] != Format || Key(make: false) is not { } known)
+        {
+            return false;
+        }
+        var text = new byte[sealedBytes.Length - 1 - NonceBytes - TagBytes];
+        using var cipher = new AesGcm(known, TagBytes);
+        try
+        {
+            cipher.Decrypt(sealedBytes.AsSpan(1, NonceBytes), sealedBytes.AsSpan(1 + NonceBytes + TagBytes), sealedBytes.AsSpan(1 + NonceBytes, TagBytes), text, Encoding.UTF8.GetBytes(name));
+        }
+        catch (AuthenticationTagMismatchException)
+        {
+            return false;
+        }
+        secret = new Secret(Encoding.UTF8.GetString(text));
+        return true;
+    }
+
+    private byte[]? Key(bool make)
+    {
+        lock (gate)
+        {
+            return key ??= environment(KeyVariable) is { Length: > 0 } given ? Parse(given, $"the variable {KeyVariable}") : FromFile(make);
+        }
+    }
+
+    private byte[]? FromFile(bool make)
+    {
+        var path = Path.Combine(folder, KeyFile);
+        try
+        {
+            if (File.Exists(path))
+            {
+                return Parse(File.ReadAllText(path), $"the file '{path}'");
+            }
+            return make ? MakeFile(path) : null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"The key of the stored secrets, '{path}', cannot be used: {exception.Message}", exception);
+        }
+    }
+
+    private static byte[] MakeFile(string path)
+    {
+        var made = RandomNumberGenerator.GetBytes(KeyBytes);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+        using var stream = new FileStream(path, options);
+        stream.Write(Encoding.ASCII.GetBytes(Convert.ToBase64String(made) + "\n"));
+        stream.Flush(flushToDisk: true);
+        return made;
+    }
+
+    private static byte[] Parse(string text, string where)
+    {
+        var bytes = new byte[KeyBytes + 1];
+        return Convert.TryFromBase64String(text.Trim(), bytes, out var length) && length == KeyBytes
+            ? bytes[..KeyBytes]
+            : throw new StorageException($"The key of the stored secrets in {where} must be {KeyBytes} bytes in base64.");
+    }
+}
