@@ -25,8 +25,7 @@ internal static class AdminFeature
         admin.MapPost("/keys", KeyEndpoints.CreateAsync);
         admin.MapGet("/keys/{id}", KeyEndpoints.FindAsync);
         admin.MapDelete("/keys/{id}", KeyEndpoints.RevokeAsync);
-        admin.MapGet("/usage", UsageEndpoint.AnswerAsync);
-        admin.MapGet("/toolservers", ToolServerEndpoint.ListAsync);
+        admin.MapDataEndpoints();
         return app;
     }
 }

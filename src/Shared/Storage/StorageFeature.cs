@@ -27,6 +27,7 @@ public static class StorageFeature
         services.AddSingleton<ILedger>(provider => provider.GetRequiredService<EmbeddedLedger>());
         services.AddSingleton<ISpendHistory, SpendHistory>();
         services.AddSingleton<UsageQuery>();
+        services.AddSingleton<LedgerQuery>();
         services.AddSingleton<KeyStore>();
         services.AddSingleton(new SecretVault(database.Folder, options.Environment));
         services.AddSingleton<ConfigurationStore>();

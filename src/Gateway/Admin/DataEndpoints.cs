@@ -1,0 +1,14 @@
+namespace Gateway.Admin;
+
+/// <summary>The part of the admin API that is about data: what was used, the ledger, the states of tool servers, backups.</summary>
+internal static class DataEndpoints
+{
+    /// <summary>Maps it into the group of the admin API.</summary>
+    public static void MapDataEndpoints(this RouteGroupBuilder admin)
+    {
+        admin.MapGet("/usage", UsageEndpoint.AnswerAsync);
+        admin.MapGet("/ledger", LedgerEndpoints.SearchAsync);
+        admin.MapGet("/ledger/{id}", LedgerEndpoints.FindAsync);
+        admin.MapGet("/toolservers", ToolServerEndpoint.ListAsync);
+    }
+}
