@@ -9,6 +9,12 @@ internal static class DataEndpoints
         admin.MapGet("/usage", UsageEndpoint.AnswerAsync);
         admin.MapGet("/ledger", LedgerEndpoints.SearchAsync);
         admin.MapGet("/ledger/{id}", LedgerEndpoints.FindAsync);
-        admin.MapGet("/toolservers", ToolServerEndpoint.ListAsync);
+        admin.MapGet("/toolservers", ToolServerEndpoints.ListAsync);
+        admin.MapGet("/toolservers/{id}", ToolServerEndpoints.FindAsync);
+        admin.MapPost("/toolservers/{id}/reconnect", ToolServerEndpoints.ReconnectAsync);
+        admin.MapPost("/toolservers/{id}/disable", ToolServerEndpoints.DisableAsync);
+        admin.MapPost("/toolservers/{id}/enable", ToolServerEndpoints.EnableAsync);
+        admin.MapPut("/toolservers/{id}/tools/{tool}/quarantine", ToolServerEndpoints.QuarantineAsync);
+        admin.MapDelete("/toolservers/{id}/tools/{tool}/quarantine", ToolServerEndpoints.UnquarantineAsync);
     }
 }

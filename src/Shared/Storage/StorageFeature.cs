@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Shared.Ledger;
 using Shared.Stored;
+using Shared.Tools;
 using Shared.VirtualKeys;
 
 namespace Shared.Storage;
@@ -32,6 +33,7 @@ public static class StorageFeature
         services.AddSingleton(new SecretVault(database.Folder, options.Environment));
         services.AddSingleton<ConfigurationStore>();
         services.AddSingleton<IStoredConfiguration>(provider => provider.GetRequiredService<ConfigurationStore>());
+        services.AddSingleton<ToolHolds>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<RevisionLog>();
         services.AddSingleton<AdminKeys>();
