@@ -16,5 +16,6 @@ internal static class DataEndpoints
         admin.MapPost("/toolservers/{id}/enable", ToolServerEndpoints.EnableAsync);
         admin.MapPut("/toolservers/{id}/tools/{tool}/quarantine", ToolServerEndpoints.QuarantineAsync);
         admin.MapDelete("/toolservers/{id}/tools/{tool}/quarantine", ToolServerEndpoints.UnquarantineAsync);
+        admin.MapPost("/backup", BackupEndpoint.AnswerAsync);
     }
 }

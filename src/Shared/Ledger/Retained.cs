@@ -11,9 +11,6 @@ internal static class Retained
     /// <summary>Sums of earlier hours have been put together into days.</summary>
     public const string Hours = "hours";
 
-    /// <summary>Spend of earlier minutes, which budgets are rebuilt from, is gone.</summary>
-    public const string Spend = "spend";
-
     public static DateTimeOffset? Read(SqliteSession session, string what)
     {
         using var select = session.Prepare("SELECT since FROM retained WHERE what = ?");

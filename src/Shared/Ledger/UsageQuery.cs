@@ -112,8 +112,8 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
 
     private static UsageReport Total(SqliteSession session, UsageRequest request, int limit, CancellationToken cancellationToken)
     {
-        using var statement = Prepare(session, request);
-        var rows = Read(statement, request, request.From?.ToUnixTimeMilliseconds() ?? 0, request.To?.ToUnixTimeMilliseconds() ?? long.MaxValue / 2, limit + 1, cancellationToken);
+        using var source = new Source(session, request);
+        var rows = Read(source, request, request.From?.ToUnixTimeMilliseconds() ?? 0, request.To?.ToUnixTimeMilliseconds() ?? long.MaxValue / 2, limit + 1, cancellationToken);
         return rows.Count > limit ? new UsageReport(rows[..limit], Truncated: request.Top is null) : new UsageReport(rows, Truncated: false);
     }
 
@@ -121,12 +121,12 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
     {
         var largest = request.Top is { } top ? Total(session, request, top, cancellationToken).Rows.Select(row => Signature(row.Group)).ToHashSet(StringComparer.Ordinal) : null;
         var groups = request.FillZero ? Total(session, request, Math.Min(request.Top ?? MaxRows, MaxRows), cancellationToken).Rows.Select(row => row.Group).ToList() : [];
-        using var statement = Prepare(session, request);
+        using var source = new Source(session, request);
         var rows = new List<UsageRow>();
         foreach (var (from, to) in spans)
         {
             var start = DateTimeOffset.FromUnixTimeMilliseconds(from);
-            var found = Read(statement, request, from, to, MaxRows + 1, cancellationToken).Where(row => largest is null || largest.Contains(Signature(row.Group))).ToList();
+            var found = Read(source, request, from, to, MaxRows + 1, cancellationToken).Where(row => largest is null || largest.Contains(Signature(row.Group))).ToList();
             if (request.FillZero)
             {
                 var seen = found.Select(row => Signature(row.Group)).ToHashSet(StringComparer.Ordinal);
@@ -150,11 +150,16 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
 
     private static string Signature(IReadOnlyList<string?> group) => string.Join('\u001f', group.Select(value => value ?? "\u001e"));
 
-    private static List<UsageRow> Read(SqliteStatement statement, UsageRequest request, long from, long to, int limit, CancellationToken cancellationToken)
+    private static List<UsageRow> Read(Source source, UsageRequest request, long from, long to, int limit, CancellationToken cancellationToken)
     {
-        // The hours that lie in the span as a whole, and what is left of it at both ends.
-        var (first, last) = ((from / Hour) + (from % Hour == 0 ? 0 : 1), to / Hour);
+        var statement = source.Statement;
+        // The hours that lie in the span as a whole, and what is left of it at both ends. An hour whose attempts are gone counts where it begins.
+        var (first, last) = (Ceiling(from), to <= source.KeptSince ? Ceiling(to) : to / Hour);
         var (headEnd, tailStart) = first <= last ? (first * Hour, last * Hour) : (to, to);
+        if (from < source.KeptSince)
+        {
+            headEnd = from;
+        }
         statement.Reset();
         statement.Add(first).Add(last).Add(from).Add(headEnd).Add(tailStart).Add(to).Add(limit);
         foreach (var filter in Filters(request).Select(filter => filter.Value))
@@ -176,6 +181,8 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
         }
         return rows;
     }
+
+    private static long Ceiling(long moment) => (moment / Hour) + (moment % Hour == 0 ? 0 : 1);
 
     private static UsageRow RowOf(SqliteStatement statement, IReadOnlyList<UsageDimension> groupBy)
     {
@@ -225,6 +232,16 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
             )
             {(numbers.Length == 0 ? "" : $"GROUP BY {numbers} ORDER BY {order} ")}LIMIT ?7
             """);
+    }
+
+    /// <summary>The statement, and the moment since which attempts are kept, in milliseconds.</summary>
+    private sealed class Source(SqliteSession session, UsageRequest request) : IDisposable
+    {
+        public SqliteStatement Statement { get; } = Prepare(session, request);
+
+        public long KeptSince { get; } = Retained.Read(session, Retained.Attempts)?.ToUnixTimeMilliseconds() ?? 0;
+
+        public void Dispose() => Statement.Dispose();
     }
 
     private static List<(string Condition, object Value)> Filters(UsageRequest request)
