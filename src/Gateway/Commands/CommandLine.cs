@@ -39,6 +39,7 @@ internal static class CommandLine
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
         root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.AddDataCommands(output, error);
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {
