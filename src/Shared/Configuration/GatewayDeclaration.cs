@@ -10,8 +10,6 @@ internal sealed record GatewayDeclaration : Declaration
 
     public LedgerDeclaration Ledger { get; init; } = new();
 
-    public RetentionDeclaration Retention { get; init; } = new();
-
     public IReadOnlyDictionary<string, ProviderDeclaration> Providers { get; init; } = new Dictionary<string, ProviderDeclaration>();
 
     public IReadOnlyDictionary<string, RouteDeclaration> Routes { get; init; } = new Dictionary<string, RouteDeclaration>();
@@ -32,6 +30,8 @@ internal sealed record GatewayDeclaration : Declaration
     public string? PriceFile { get; init; }
 
     public TelemetryDeclaration Telemetry { get; init; } = new();
+
+    public RetentionDeclaration Retention { get; init; } = new();
 }
 
 internal sealed record LimitsDeclaration : Declaration
