@@ -52,7 +52,7 @@ internal static class BackupEndpoint
         }
         catch (StorageException exception)
         {
-            return (null, new GatewayError(StatusCodes.Status507InsufficientStorage, "backup_failed", exception.Message));
+            return (null, new GatewayError(StatusCodes.Status503ServiceUnavailable, "backup_failed", exception.Message));
         }
     }
 }

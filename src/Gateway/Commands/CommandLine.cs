@@ -40,6 +40,11 @@ internal static class CommandLine
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
         root.Subcommands.Add(KeysCommand.Create(output, error));
         root.AddDataCommands(output, error);
+        root.Subcommands.Add(AdminKeysCommand.Create(output, error));
+        root.Subcommands.Add(SecretsCommand.CreateProviders(output, error));
+        root.Subcommands.Add(SecretsCommand.Create(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateAudit(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateRevisions(output, error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {

@@ -19,8 +19,8 @@ internal static class CanonicalText
     public static string Write(ConfigurationSources sources, IReadOnlyDictionary<string, ProviderDeclaration> detected, IEnumerable<ToolManifest> manifests)
     {
         var gateway = sources.Gateway;
-        var lines = new SortedSet<string>(StringComparer.Ordinal)
-        {
+        List<string> lines =
+        [
             Line("catalog", "", json => json.WriteStringValue(PriceFile.Catalog[^1].Version)),
             Line("settings", "", json => ConfigWriter.Write(json, gateway with
             {
@@ -32,7 +32,7 @@ internal static class CanonicalText
                 Customers = new Dictionary<string, CustomerDeclaration>(),
                 Prices = [],
             })),
-        };
+        ];
         AddAll(lines, "detected", detected);
         AddAll(lines, "provider", gateway.Providers);
         AddAll(lines, "route", gateway.Routes);
@@ -53,14 +53,16 @@ internal static class CanonicalText
         }
         foreach (var key in sources.StoredKeys)
         {
-            lines.Add(Line("storedKey", key.Id, json => WriteKey(json, key)));
+            lines.Add(key.Derivation.Line ??= Line("storedKey", key.Id, json => WriteKey(json, key)));
         }
+        // Two declarations of one thing are refused elsewhere.
+        lines.Sort(StringComparer.Ordinal);
         return string.Join('\n', lines);
     }
 
     public static string RevisionOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..RevisionLength];
 
-    private static void AddAll<T>(SortedSet<string> lines, string kind, IReadOnlyDictionary<string, T> declarations) where T : Declaration
+    private static void AddAll<T>(List<string> lines, string kind, IReadOnlyDictionary<string, T> declarations) where T : Declaration
     {
         foreach (var (id, declaration) in declarations)
         {
@@ -72,7 +74,7 @@ internal static class CanonicalText
     private static string KindOf(string kind, Declaration declaration) => declaration.FromAdminApi ? "stored " + kind : kind;
 
     // Of two prices of one model the later wins, so their order counts.
-    private static void AddPrices(SortedSet<string> lines, string kind, IReadOnlyList<PriceDeclaration> prices)
+    private static void AddPrices(List<string> lines, string kind, IReadOnlyList<PriceDeclaration> prices)
     {
         for (var i = 0; i < prices.Count; i++)
         {

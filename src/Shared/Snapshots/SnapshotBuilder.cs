@@ -14,12 +14,14 @@ internal static class SnapshotBuilder
         var gateway = sources.Gateway;
         var providerCompiler = new ProviderCompiler(environment, errors);
         var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
-        var manifests = new ManifestCompiler(environment, errors).Compile(sources.Manifests);
+        var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi).Compile(sources.Manifests);
         var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
+        var owners = new OwnerCompiler(gateway, sources.GatewayFile, errors);
         var snapshot = new Snapshot
         {
             Revision = CanonicalText.RevisionOf(text),
-            Keys = new OwnerCompiler(gateway, sources.GatewayFile, errors).Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Keys = owners.Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Owners = [.. owners.Owners],
             Providers = providers.ToFrozenDictionary(),
             Routes = new RouteCompiler(providers, errors).Compile(gateway.Routes).ToFrozenDictionary(),
             Manifests = manifests,

@@ -200,5 +200,11 @@ internal static class Migrations
             PRIMARY KEY (server, tool)
         ) WITHOUT ROWID;
         """,
+
+        // 4. Who changed a virtual key last.
+        """
+        ALTER TABLE virtual_keys ADD COLUMN changed_by TEXT;
+        ALTER TABLE virtual_keys ADD COLUMN changed_at INTEGER;
+        """,
     ];
 }
