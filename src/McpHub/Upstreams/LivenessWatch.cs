@@ -24,10 +24,14 @@ internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logge
     /// <returns>Why it is gone.</returns>
     public async Task<UpstreamException> RunAsync(IToolServer server, CancellationToken cancellationToken)
     {
-        var failures = 0;
+        var (failures, wasDoubted) = (0, false);
         while (true)
         {
-            await WaitAsync(failures > 0 ? Pause : Period, cancellationToken);
+            if (wasDoubted)
+            {
+                await Task.Delay(Pause, clock, cancellationToken);
+            }
+            wasDoubted = await WaitAsync(failures > 0 ? Pause : Period, cancellationToken);
             try
             {
                 await server.ProbeAsync(cancellationToken);
@@ -54,7 +58,8 @@ internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logge
         }
     }
 
-    private async Task WaitAsync(TimeSpan period, CancellationToken cancellationToken)
+    /// <summary>Waits for the next time to ask. True: there is a doubt.</summary>
+    private async Task<bool> WaitAsync(TimeSpan period, CancellationToken cancellationToken)
     {
         using var due = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var doubt = doubts.Reader.WaitToReadAsync(due.Token).AsTask();
@@ -62,10 +67,7 @@ internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logge
         {
             await Task.WhenAny(doubt, Task.Delay(period, clock, due.Token));
             cancellationToken.ThrowIfCancellationRequested();
-            if (doubts.Reader.TryRead(out _))
-            {
-                await Task.Delay(Pause / 10, clock, cancellationToken);
-            }
+            return doubts.Reader.TryRead(out _);
         }
         finally
         {

@@ -14,8 +14,7 @@ public sealed class LivenessWatchTests
     public async Task ServerThatIsNotReached_IsGoneAfterOnePeriod()
     {
         var gone = Watch().RunAsync(server, TestContext.Current.CancellationToken);
-        clock.Advance(LivenessWatch.Period);
-        await server.Asked();
+        await AdvanceUntilAsync(server.Asked());
         Assert.False(gone.IsCompleted);
         server.Fails = UpstreamReasons.Unreachable;
         await AdvanceUntilAsync(gone);
@@ -23,15 +22,14 @@ public sealed class LivenessWatchTests
     }
 
     [Fact]
-    public async Task Doubt_IsLookedIntoBeforeThePeriodEnds()
+    public async Task Doubt_IsLookedIntoAtOnce()
     {
         server.Fails = UpstreamReasons.Unreachable;
         var watch = Watch();
         var gone = watch.RunAsync(server, TestContext.Current.CancellationToken);
-        var start = clock.GetUtcNow();
         watch.Doubt();
-        await AdvanceUntilAsync(gone, TimeSpan.FromMilliseconds(10));
-        Assert.True(clock.GetUtcNow() - start < LivenessWatch.Period);
+        // Time stands still.
+        Assert.Equal(UpstreamReasons.Unreachable, (await gone.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)).Reason);
     }
 
     [Fact]
@@ -51,8 +49,7 @@ public sealed class LivenessWatchTests
         var gone = Watch().RunAsync(server, stop.Token);
         for (var i = 0; i < 3; i++)
         {
-            clock.Advance(LivenessWatch.Period);
-            await server.Asked();
+            await AdvanceUntilAsync(server.Asked());
         }
         Assert.False(gone.IsCompleted);
         await stop.CancelAsync();
@@ -62,11 +59,11 @@ public sealed class LivenessWatchTests
     private LivenessWatch Watch() => new("fake", clock, NullLogger.Instance);
 
     // The watch asks for its next moment on another thread; time goes on until it has come.
-    private async Task AdvanceUntilAsync(Task done, TimeSpan? step = null)
+    private async Task AdvanceUntilAsync(Task done)
     {
-        for (var i = 0; i < 100_000 && !done.IsCompleted; i++)
+        for (var i = 0; i < 1_000_000 && !done.IsCompleted; i++)
         {
-            clock.Advance(step ?? TimeSpan.FromSeconds(1));
+            clock.Advance(TimeSpan.FromSeconds(1));
             await Task.Yield();
         }
         await done.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
