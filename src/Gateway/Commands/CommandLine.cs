@@ -45,6 +45,7 @@ internal static class CommandLine
         root.Subcommands.Add(SecretsCommand.Create(output, error));
         root.Subcommands.Add(HistoryCommands.CreateAudit(output, error));
         root.Subcommands.Add(HistoryCommands.CreateRevisions(output, error));
+        root.Subcommands.Add(PricesCommand.Create(output, error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {

@@ -21,7 +21,7 @@ internal static class CanonicalText
         var gateway = sources.Gateway;
         List<string> lines =
         [
-            Line("catalog", "", json => json.WriteStringValue(PriceFile.Catalog[^1].Version)),
+            Line("catalog", "", json => json.WriteStringValue(PriceCatalog.Version)),
             Line("settings", "", json => ConfigWriter.Write(json, gateway with
             {
                 Providers = new Dictionary<string, ProviderDeclaration>(),
@@ -33,6 +33,10 @@ internal static class CanonicalText
                 Prices = [],
             })),
         ];
+        if (LastPriceChange(sources) is { } day)
+        {
+            lines.Add(Line("pricesAsOf", "", json => json.WriteStringValue(day)));
+        }
         AddAll(lines, "detected", detected);
         AddAll(lines, "provider", gateway.Providers);
         AddAll(lines, "route", gateway.Routes);
@@ -72,6 +76,11 @@ internal static class CanonicalText
 
     // What may be reached depends on who declared it.
     private static string KindOf(string kind, Declaration declaration) => declaration.FromAdminApi ? "stored " + kind : kind;
+
+    // Which of the dated prices hold is no declaration either.
+    private static DateTimeOffset? LastPriceChange(ConfigurationSources sources) => sources.PriceOverlay.Concat(sources.Gateway.Prices)
+        .Select(price => price.EffectiveFrom).OfType<DateTimeOffset>().Concat(PriceCatalog.Changes)
+        .Where(day => day <= sources.AsOf).Max(day => (DateTimeOffset?)day);
 
     // Of two prices of one model the later wins, so their order counts.
     private static void AddPrices(List<string> lines, string kind, IReadOnlyList<PriceDeclaration> prices)

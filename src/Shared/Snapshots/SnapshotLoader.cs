@@ -28,6 +28,7 @@ public sealed class SnapshotLoader : IDisposable
     private readonly SnapshotStore store;
     private readonly ISnapshotCompiler[] compilers;
     private readonly IStoredConfiguration? stored;
+    private readonly TimeProvider clock;
     private readonly ILogger<SnapshotLoader> logger;
     private readonly SemaphoreSlim building = new(1, 1);
     private volatile SourceFiles? files;
@@ -42,13 +43,14 @@ public sealed class SnapshotLoader : IDisposable
     private long storedChangesBuilt;
 
     /// <summary>A loader; nothing is read yet.</summary>
-    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, ILogger<SnapshotLoader> logger, IStoredConfiguration? stored = null)
+    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, ILogger<SnapshotLoader> logger, IStoredConfiguration? stored = null, TimeProvider? clock = null)
     {
         this.paths = paths;
         this.store = store;
         this.logger = logger;
         this.compilers = [.. compilers];
         this.stored = stored;
+        this.clock = clock ?? TimeProvider.System;
         stored?.Changed += OnStoredChanged;
     }
 
@@ -165,10 +167,10 @@ public sealed class SnapshotLoader : IDisposable
         }
     }
 
-    /// <summary>Builds anew if a file or what is stored is not as it was, and keeps the text of a revision that is not kept yet.</summary>
+    /// <summary>Builds anew if a file or what is stored is not as it was or a price takes effect, and keeps the text of a revision that is not kept yet.</summary>
     internal async Task ReloadIfChangedAsync(CancellationToken cancellationToken)
     {
-        if (Interlocked.Read(ref storedChanges) != Interlocked.Read(ref storedChangesBuilt) || files is null || files.HaveChanged())
+        if (Interlocked.Read(ref storedChanges) != Interlocked.Read(ref storedChangesBuilt) || files is null || files.HaveChanged() || (store.HasCurrent && store.Current.Prices.NextChange <= clock.GetUtcNow()))
         {
             await ReloadAsync(cancellationToken);
             return;
@@ -220,7 +222,7 @@ public sealed class SnapshotLoader : IDisposable
     {
         List<ConfigError> found = [];
         var read = new SourceFiles(paths.ManifestDirectory);
-        var sources = ConfigurationSources.Read(paths, read, configuration, found);
+        var sources = ConfigurationSources.Read(paths, read, configuration, found) with { AsOf = clock.GetUtcNow() };
         files = read;
         var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
         List<ConfigError> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column)];
