@@ -64,6 +64,19 @@ internal static class JsonMembers
         return false;
     }
 
+    /// <summary>An object among the members of an object, as it stands there; empty: there is none.</summary>
+    public static ReadOnlySpan<byte> FindObject(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        if (!TryFind(ref reader, name) || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return default;
+        }
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return json[start..(int)reader.BytesConsumed];
+    }
+
     /// <summary>Moves the reader to the value of a member.</summary>
     private static bool TryFind(ref Utf8JsonReader reader, ReadOnlySpan<byte> name)
     {
