@@ -7,7 +7,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 kind="${1:?llm or mcp}"; shift
 port="${BENCH_PORT:-19000}" mock="${AGW_BENCH_PORT:-18080}"
 work="$(mktemp -d)"; trap 'rm -rf "$work"' EXIT
-dotnet publish "$here/../src/Gateway" -c Release -o "$work/app" -v q --nologo -p:PublishReadyToRun=true -r linux-x64 --self-contained false -p:NuGetLockFilePath=artifacts/runtime.lock.json >&2
+dotnet publish "$here/../src/Gateway" -c Release -o "$work/app" -v q --nologo -p:PublishReadyToRun=true -r linux-x64 --self-contained false >&2
 key="$(python3 - <<'PY'
 import secrets
 digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -38,10 +38,11 @@ public sealed class GatewayProcess : IAsyncDisposable
     /// <param name="folder">Its working directory; data, configuration and manifests are found there.</param>
     /// <param name="environment">Variables set for it; null removes one.</param>
     /// <param name="cancellationToken">Stops the wait.</param>
+    /// <param name="urls">Where it listens, if not on a port of its own.</param>
     /// <exception cref="InvalidOperationException">It ended instead; the message holds its output.</exception>
-    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default)
+    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default, string urls = "http://127.0.0.1:0")
     {
-        var gateway = Start(folder, ["--urls", "http://127.0.0.1:0"], environment);
+        var gateway = Start(folder, ["--urls", urls], environment);
         var exited = gateway.process.WaitForExitAsync(cancellationToken);
         if (await Task.WhenAny(gateway.printed.Task, exited).WaitAsync(HangGuard, cancellationToken) == exited)
         {

@@ -12,9 +12,23 @@ internal static class CommandPath
     {
         var isPath = command.Contains('/', StringComparison.Ordinal) || (OperatingSystem.IsWindows() && command.Contains('\\', StringComparison.Ordinal));
         string[] folders = isPath ? [folder] : (path ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
-        // Windows would start a file without an ending too, but such files are shell scripts that it cannot run.
-        string[] suffixes = endings is null || Path.HasExtension(command) ? [""] : [.. endings.Split(';', StringSplitOptions.RemoveEmptyEntries)];
-        return folders.SelectMany(_ => suffixes, (start, suffix) => Path.Combine(start, command + suffix)).FirstOrDefault(IsProgram);
+        return folders.SelectMany(_ => Suffixes(command, endings), (start, suffix) => Path.Combine(start, command + suffix)).FirstOrDefault(IsProgram);
+    }
+
+    /// <summary>What is tried after the name, in order.</summary>
+    private static string[] Suffixes(string command, string? endings)
+    {
+        if (endings is null)
+        {
+            return [""];
+        }
+        string[] all = endings.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (all.Contains(Path.GetExtension(command), StringComparer.OrdinalIgnoreCase))
+        {
+            return [""];
+        }
+        // A file without an ending is a shell script that Windows cannot run. A dot may belong to the name (server-2.1), or be an ending that PATHEXT lacks.
+        return Path.HasExtension(command) ? [.. all, ""] : all;
     }
 
     private static bool IsProgram(string file) =>

@@ -47,6 +47,12 @@ internal sealed record GatewayDeclaration : Declaration
 
     /// <summary>Where traces and metrics go. Read at start only.</summary>
     public TelemetryDeclaration Telemetry { get; init; } = new();
+
+    /// <summary>Whether a manifest of the admin API may name a program to run: whoever holds an admin key can then run any.</summary>
+    public bool AllowProcessesFromApi { get; init; }
+
+    /// <summary>How long what is kept, and how much of the disk it may take.</summary>
+    public RetentionDeclaration Retention { get; init; } = new();
 }
 
 /// <summary>Bounds of the process.</summary>
@@ -70,6 +76,34 @@ internal sealed record LedgerDeclaration : Declaration
 {
     /// <summary>What a call costs whose usage nobody reported (the client left, the connection broke).</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
+}
+
+/// <summary>How long what is kept.</summary>
+internal sealed record RetentionDeclaration : Declaration
+{
+    /// <summary>How long attempts are kept.</summary>
+    [Bounds("1d", "3660d")]
+    public TimeSpan Ledger { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>How long the sums are kept from which usage is answered.</summary>
+    [Bounds("32d", "36600d")]
+    public TimeSpan Usage { get; init; } = TimeSpan.FromDays(1830);
+
+    /// <summary>How long the audit is kept.</summary>
+    [Bounds("1d", "36600d")]
+    public TimeSpan Audit { get; init; } = TimeSpan.FromDays(730);
+
+    /// <summary>How long the texts of revisions are kept.</summary>
+    [Bounds("1d", "36600d")]
+    public TimeSpan Revisions { get; init; } = TimeSpan.FromDays(365);
+
+    /// <summary>What the database may take on the disk.</summary>
+    [Bounds("16MiB", "1024GiB")]
+    public ByteSize MaxDatabaseSize { get; init; } = new(4L << 30);
+
+    /// <summary>What must be left free of the disk.</summary>
+    [Bounds("1MiB", "1024GiB")]
+    public ByteSize MinFreeDisk { get; init; } = new(256L << 20);
 }
 
 /// <summary>An entry under <c>providers</c>.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Shared.Pricing;
+using Shared.Storage;
 
 namespace Shared.Snapshots;
 
@@ -199,6 +200,9 @@ public sealed record GatewaySettings
 
     /// <summary>The longest exposed tool name, prefix included; 24 to 128.</summary>
     public int MaxToolNameLength { get; init; } = 45;
+
+    /// <summary>How long what is kept.</summary>
+    public RetentionSettings Retention { get; init; } = new();
 
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }

@@ -33,7 +33,7 @@ public sealed class StoredConfigurationReader : IStoredConfiguration
 
     /// <summary>Refused.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public void Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => throw new NotSupportedException("The data folder is only read.");
+    public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => throw new NotSupportedException("The data folder is only read.");
 
     /// <summary>Refused.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>

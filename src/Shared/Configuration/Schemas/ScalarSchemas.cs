@@ -23,6 +23,7 @@ internal static class ScalarSchemas
         : type == typeof(TimeSpan) ? "duration"
         : type == typeof(ByteSize) ? "bytes"
         : type == typeof(Money) ? "money"
+        : type == typeof(Percent) ? "percentage"
         : type == typeof(Per) ? "window"
         : type == typeof(DateTimeOffset) ? "date"
         : type.IsEnum ? "choice"
@@ -67,6 +68,10 @@ internal static class ScalarSchemas
         if (type == typeof(Money))
         {
             return AnyOf(new JsonObject { ["type"] = "number", ["minimum"] = 0 }, new JsonObject { ["type"] = "string", ["pattern"] = $"^{Decimal}( USD)?$" });
+        }
+        if (type == typeof(Percent))
+        {
+            return new JsonObject { ["type"] = "string", ["pattern"] = $"^{Decimal}%$" };
         }
         if (type == typeof(Per))
         {
