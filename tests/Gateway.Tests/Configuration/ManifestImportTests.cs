@@ -1,4 +1,3 @@
-using System.Net;
 using System.Text.Json;
 using CsCheck;
 using Gateway.Commands.Configuration;
@@ -211,16 +210,22 @@ public sealed class ManifestImportTests
     {
         using var folder = new ConfigurationFolder();
         folder.Write("a.json", """{"mcpServers": {"a": {"command": "x", "env": {"MY_API_KEY": "abcdefgh12345"}}}}""");
-        await using var store = await SecretStore.StartAsync();
+        await using var gateway = await Hosts.StartAsync();
+        var url = gateway.BaseAddress.ToString();
 
-        var run = await CommandRun.Async("manifests", "import", folder.PathOf("a.json"), "--out", folder.Manifests, "--store-secrets", "--url", store.Address, "--admin-key", "ak-gw-test");
+        var run = await CommandRun.Async("manifests", "import", folder.PathOf("a.json"), "--out", folder.Manifests, "--enable", "--store-secrets", "--url", url, "--admin-key", gateway.AdminKey);
 
         Assert.True(run.Code == 0, run.Error);
-        Assert.Equal([("PUT /admin/v1/secrets/a.MY_API_KEY", "Bearer ak-gw-test", """{"value":"abcdefgh12345"}""")], store.Requests);
+        Assert.Contains("secret of a: variable MY_API_KEY: put into the encrypted store as a.MY_API_KEY", run.Output);
         Assert.Contains("""MY_API_KEY: "${secret:a.MY_API_KEY}" """.TrimEnd(), await File.ReadAllTextAsync(Path.Combine(folder.Manifests, "a.yaml"), TestContext.Current.CancellationToken));
+        folder.Gateway("");
+        var check = await CommandRun.Async("config", "check", "--config", folder.File, "--manifests", folder.Manifests, "--data", Path.Combine(gateway.Folder, "data"));
+        Assert.True(check.Code == 0, check.Error);
+        // Without the store that holds it, the secret is missing, as it would be at a start.
+        var elsewhere = await folder.RunAsync("config", "check");
+        Assert.Contains("there is no secret 'a.MY_API_KEY' in the encrypted store", elsewhere.Error);
 
-        store.Status = HttpStatusCode.Forbidden;
-        var refused = await CommandRun.Async("manifests", "import", folder.PathOf("a.json"), "--out", folder.PathOf("other"), "--store-secrets", "--url", store.Address, "--admin-key", "ak-gw-test");
+        var refused = await CommandRun.Async("manifests", "import", folder.PathOf("a.json"), "--out", folder.PathOf("other"), "--store-secrets", "--url", url, "--admin-key", gateway.VirtualKey);
         Assert.Equal(1, refused.Code);
         Assert.False(Directory.Exists(folder.PathOf("other")), "Without its secrets no manifest is written.");
     }
