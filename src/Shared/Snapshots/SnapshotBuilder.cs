@@ -13,7 +13,7 @@ internal static class SnapshotBuilder
         var gateway = sources.Gateway;
         var providerCompiler = new ProviderCompiler(environment, errors);
         var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
-        var manifests = new ManifestCompiler(environment, errors).Compile(sources.Manifests);
+        var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi).Compile(sources.Manifests);
         var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
         var snapshot = new Snapshot
         {
@@ -29,8 +29,10 @@ internal static class SnapshotBuilder
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
+                Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
         };
+        ServerCompiler.Compile(gateway.Server, sources.GatewayFile, errors);
         if (gateway.Limits.BodyMemory.CompareTo(gateway.Limits.MaxBodyBytes) < 0)
         {
             errors.Add(gateway.Limits.Error("bodyMemory", $"{gateway.Limits.BodyMemory} is less than maxBodyBytes, {gateway.Limits.MaxBodyBytes}: the largest body could never be held"));
