@@ -14,12 +14,13 @@ internal static class Networks
         problem = null;
         if (text.Contains('/', StringComparison.Ordinal))
         {
-            if (IPNetwork.TryParse(text, out network))
+            var written = IPAddress.TryParse(text[..text.IndexOf('/', StringComparison.Ordinal)], out var start);
+            // The parser clears bits beyond the length, but who wrote them meant something else.
+            if (IPNetwork.TryParse(text, out network) && network.BaseAddress.Equals(start))
             {
                 return true;
             }
-            var slash = text.IndexOf('/', StringComparison.Ordinal);
-            problem = IPAddress.TryParse(text[..slash], out _)
+            problem = written
                 ? $"'{text}' is no network: bits beyond its length are set, or the length is out of range"
                 : $"'{text}' is no network; one is written like 10.0.0.0/8 or fd00::/8";
             return false;

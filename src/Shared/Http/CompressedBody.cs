@@ -11,7 +11,7 @@ namespace Shared.Http;
 internal static class CompressedBody
 {
     /// <summary>So many bytes may come of one. Text, even one that repeats itself, stays far below.</summary>
-    public const int MaxRatio = 200;
+    public const int MaxRatio = 100;
 
     /// <summary>So much may come whatever the ratio, as small bodies prove nothing.</summary>
     public const int FreeBytes = 1024 * 1024;
@@ -23,7 +23,7 @@ internal static class CompressedBody
         "The body is not what its 'Content-Encoding' says, or it is cut off.") { Field = "Content-Encoding" };
 
     private static readonly GatewayError OutOfProportion = new(StatusCodes.Status413PayloadTooLarge, "request_too_large",
-        "The body unfolds to more than 200 times its size. Send it uncompressed.") { Field = "Content-Encoding" };
+        "The body unfolds to more than 100 times its size. Send it uncompressed.") { Field = "Content-Encoding" };
 
     /// <summary>Whether a <c>Content-Encoding</c> says that nothing is encoded.</summary>
     public static bool IsIdentity(StringValues encoding) => encoding is [{ } only] && (only.Length == 0 || only.Equals("identity", StringComparison.OrdinalIgnoreCase));
