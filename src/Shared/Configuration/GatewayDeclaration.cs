@@ -6,6 +6,12 @@ namespace Shared.Configuration;
 /// <summary>The whole of <c>gateway.yaml</c>.</summary>
 internal sealed record GatewayDeclaration : Declaration
 {
+    /// <summary>Where the gateway listens and whom it answers. Read at start only.</summary>
+    public ServerDeclaration Server { get; init; } = new();
+
+    /// <summary>Which addresses the gateway may connect to.</summary>
+    public EgressDeclaration Egress { get; init; } = new();
+
     public LimitsDeclaration Limits { get; init; } = new();
 
     public LedgerDeclaration Ledger { get; init; } = new();

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Shared.Egress;
 using Shared.Pricing;
 using Shared.Storage;
 
@@ -206,4 +207,7 @@ public sealed record GatewaySettings
 
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
+
+    /// <summary>Which addresses the gateway may connect to.</summary>
+    public EgressRules Egress { get; init; } = EgressRules.Default;
 }
