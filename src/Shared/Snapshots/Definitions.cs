@@ -201,6 +201,9 @@ public sealed record GatewaySettings
     /// <summary>The longest exposed tool name, prefix included; 24 to 128.</summary>
     public int MaxToolNameLength { get; init; } = 45;
 
+    /// <summary>The most MCP sessions that one key may have open. Idle ones of all keys together are ended beyond 1000, a few seconds later.</summary>
+    public int MaxSessionsPerKey { get; init; } = 2000;
+
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
 

@@ -28,6 +28,7 @@ internal static class SnapshotBuilder
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
+                MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
                 Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
