@@ -53,6 +53,10 @@ internal sealed record LimitsDeclaration : Declaration
 
     [Bounds("24", "128")]
     public int MaxToolNameLength { get; init; } = 45;
+
+    /// <summary>The most MCP sessions that one key may have open.</summary>
+    [Bounds("1", "1000000")]
+    public int MaxSessionsPerKey { get; init; } = 2000;
 }
 
 internal sealed record LedgerDeclaration : Declaration

@@ -205,6 +205,9 @@ public sealed record GatewaySettings
     /// <summary>How long what is kept.</summary>
     public RetentionSettings Retention { get; init; } = new();
 
+    /// <summary>The most MCP sessions that one key may have open. Idle ones of all keys together are ended beyond 1000, a few seconds later.</summary>
+    public int MaxSessionsPerKey { get; init; } = 2000;
+
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
 

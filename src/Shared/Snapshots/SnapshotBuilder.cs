@@ -31,6 +31,7 @@ internal static class SnapshotBuilder
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
+                MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
                 Retention = new RetentionSettings
                 {

@@ -75,6 +75,38 @@ public sealed class LimitsTests
         Assert.True(await IsServedAsync(first));
     }
 
+    [Fact]
+    public async Task Sessions_MoreThanAKeyMayHave_AreRefusedUntilOneEnds()
+    {
+        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = "limits: {maxSessionsPerKey: 2}" }, TestContext.Current.CancellationToken);
+        var (first, _) = await InitializeAsync(gateway);
+        var (second, _) = await InitializeAsync(gateway);
+        Assert.NotNull(first);
+        Assert.NotNull(second);
+        var (third, refusal) = await InitializeAsync(gateway);
+        Assert.Null(third);
+        Assert.Contains("too_many_sessions", refusal, StringComparison.Ordinal);
+
+        using var delete = new HttpRequestMessage(HttpMethod.Delete, new Uri("mcp", UriKind.Relative)) { Headers = { { "Mcp-Session-Id", first } } };
+        using var ended = await gateway.Client.SendAsync(delete, TestContext.Current.CancellationToken);
+        Assert.True(ended.IsSuccessStatusCode);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while ((await InitializeAsync(gateway)).Session is null)
+        {
+            patience.Token.ThrowIfCancellationRequested(); // the session ends a moment after the answer
+        }
+    }
+
+    private static async Task<(string? Session, string Text)> InitializeAsync(TestGateway gateway)
+    {
+        const string Initialize = """{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}""";
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("mcp", UriKind.Relative)) { Content = new StringContent(Initialize, Encoding.UTF8, "application/json") };
+        request.Headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
+        using var response = await gateway.Client.SendAsync(request, TestContext.Current.CancellationToken);
+        return (response.Headers.TryGetValues("Mcp-Session-Id", out var ids) ? ids.Single() : null, await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
     private static async Task<TcpClient> OpenAsync(Uri address)
     {
         var connection = new TcpClient();
