@@ -74,7 +74,10 @@ internal static class ModelTelemetry
         if (Tokens.Enabled && result.Source == UsageSource.Reported)
         {
             Record(target, "input", result.Usage.TotalInput);
-            Record(target, "output", result.Usage.TotalOutput);
+            if (target.Family.HasOutput)
+            {
+                Record(target, "output", result.Usage.TotalOutput);
+            }
         }
         if (activity is not null)
         {
