@@ -39,6 +39,12 @@ internal static class CommandLine
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
         root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.Subcommands.Add(AdminKeysCommand.Create(output, error));
+        root.Subcommands.Add(SecretsCommand.CreateProviders(output, error));
+        root.Subcommands.Add(SecretsCommand.Create(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateAudit(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateRevisions(output, error));
+        root.Subcommands.Add(PricesCommand.Create(output, error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {

@@ -108,6 +108,10 @@ internal static class SpendBound
         {
             return null;
         }
+        if (!price.Bounded)
+        {
+            return "model";
+        }
         if (fields.ServiceTier is not null && !price.HasServiceTier(fields.ServiceTier))
         {
             return "service_tier";

@@ -124,9 +124,9 @@ internal static class ModelTelemetry
         {
             activity.SetTag("gen_ai.usage.cache_read.input_tokens", usage.CacheRead);
         }
-        if (usage.CacheWrite > 0)
+        if (usage.CacheWrite + usage.CacheWrite1h > 0)
         {
-            activity.SetTag("gen_ai.usage.cache_creation.input_tokens", usage.CacheWrite);
+            activity.SetTag("gen_ai.usage.cache_creation.input_tokens", usage.CacheWrite + usage.CacheWrite1h);
         }
         if (usage.Reasoning > 0)
         {

@@ -30,6 +30,9 @@ internal sealed record GatewayDeclaration : Declaration
     public string? PriceFile { get; init; }
 
     public TelemetryDeclaration Telemetry { get; init; } = new();
+
+    /// <summary>Whether a manifest of the admin API may name a program to run: whoever holds an admin key can then run any.</summary>
+    public bool AllowProcessesFromApi { get; init; }
 }
 
 internal sealed record LimitsDeclaration : Declaration

@@ -60,8 +60,9 @@ internal sealed class LedgerRows : IDisposable
         var result = attempt.Result;
         settled
             .Add((long)result.Outcome).Add(result.Status).Add(result.Error).Add(result.ServedModel).Add((long)result.Source)
-            .Add(result.Usage.Input).Add(result.Usage.CacheRead).Add(result.Usage.CacheWrite).Add(result.Usage.AudioInput)
-            .Add(result.Usage.Output).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
+            // The columns are coarser than the price: all cache writes are one, and images count with the text.
+            .Add(result.Usage.Input + result.Usage.ImageInput).Add(result.Usage.CacheRead).Add(result.Usage.CacheWrite + result.Usage.CacheWrite1h).Add(result.Usage.AudioInput)
+            .Add(result.Usage.Output + result.Usage.ImageOutput).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
             .Add(attempt.Charged?.Nano).Add((long)attempt.Duration.TotalMicroseconds);
         settled.Run();
         spend.Add(attempt);

@@ -4,7 +4,7 @@ using Shared.Configuration;
 namespace Shared.Snapshots;
 
 /// <summary>Compiles tool manifests and checks that no two of them take the same id or prefix.</summary>
-internal sealed class ManifestCompiler(Func<string, string?> environment, ICollection<ConfigError> errors)
+internal sealed class ManifestCompiler(Func<string, string?> environment, ICollection<ConfigError> errors, bool allowProcessesFromApi = false)
 {
     /// <summary>Id and prefix of the gateway's own tools.</summary>
     public const string BuiltInId = "gateway";
@@ -50,6 +50,10 @@ internal sealed class ManifestCompiler(Func<string, string?> environment, IColle
     private ToolManifest Compile(ManifestDeclaration declaration)
     {
         CheckHead(declaration);
+        if (declaration.FromAdminApi && declaration.Upstream.Command is not null && !allowProcessesFromApi)
+        {
+            errors.Add(declaration.Upstream.Error("command", "the admin API may not start processes on this machine; declare the server in a file, or set 'allowProcessesFromApi: true' in gateway.yaml"));
+        }
         var upstream = declaration.Upstream;
         var id = declaration.Metadata.Id;
         var prefix = declaration.Expose.Prefix ?? new string([.. id.Select(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' ? c : '_').Take(LongestPrefix)]);

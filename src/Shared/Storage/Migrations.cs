@@ -150,5 +150,11 @@ internal static class Migrations
         );
         CREATE INDEX revisions_name ON revisions (revision, sequence);
         """,
+
+        // 4. Who changed a virtual key last.
+        """
+        ALTER TABLE virtual_keys ADD COLUMN changed_by TEXT;
+        ALTER TABLE virtual_keys ADD COLUMN changed_at INTEGER;
+        """,
     ];
 }

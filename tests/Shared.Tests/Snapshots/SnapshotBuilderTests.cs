@@ -231,18 +231,11 @@ public sealed class SnapshotBuilderTests : IDisposable
     }
 
     [Fact]
-    public void Catalog_EveryModel_StandsOnce() =>
-        Assert.DoesNotContain(PriceFile.Catalog.GroupBy(price => (price.Provider, price.Model)), group => group.Count() > 1);
-
-    [Fact]
     public void Documentation_EveryKnownProvider_IsListed()
     {
         var page = File.ReadAllText(Path.Combine(RepositoryRoot, "docs", "configuration.md"));
         Assert.All(KnownProviders.All, provider => Assert.Contains($"| `{provider.Id}` | {(provider.KeyVariable is null ? "none" : $"`{provider.KeyVariable}`")} | `{provider.BaseUrl}` |", page, StringComparison.Ordinal));
     }
-
-    [Fact]
-    public void Catalog_EveryEntry_NamesItsSource() => Assert.All(PriceFile.Catalog, price => Assert.False(string.IsNullOrWhiteSpace(price.Source), price.Model));
 
     [Fact]
     public void Load_Revision_DependsOnContentAlone()
