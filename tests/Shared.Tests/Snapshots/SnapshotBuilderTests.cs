@@ -21,7 +21,7 @@ public sealed class SnapshotBuilderTests : IDisposable
 
         var simulator = Assert.Single(snapshot.Providers).Value;
         Assert.Equal(("simulator", "simulator", "built-in"), (simulator.Id, simulator.Dialect, simulator.Origin));
-        Assert.Equal(["echo", "tools"], simulator.Models);
+        Assert.Equal(["echo", "tools", "embed", "moderation"], simulator.Models);
         var manifest = Assert.Single(snapshot.Manifests);
         Assert.Equal(("gateway", UpstreamTransport.BuiltIn, "gateway", "built-in"), (manifest.Id, manifest.Transport, manifest.Prefix, manifest.Origin));
         var price = snapshot.Prices.Find("simulator", "echo")!;
