@@ -45,7 +45,7 @@ public sealed class BodyEditsTests
         var (pooled, _) = await PooledBody.ReadAsync(new MemoryStream(bytes), null, new BodyMemory(1 << 20), 1 << 20, TestContext.Current.CancellationToken);
         using var held = pooled!;
         var request = new GatewayRequest("r", snapshot, ActivityTraceId.CreateRandom()) { TraceParent = ProxyHost.TraceParent };
-        var call = new ChatCall(new DefaultHttpContext(), request, held, entry, entry.TargetsFor(EndpointFamily.Chat), fields);
+        var call = new ChatCall(new DefaultHttpContext(), request, held, entry, entry.Targets[0], fields);
 
         var edits = BodyEdits.For(call, entry.Targets[0], limit);
         using var content = new SplicedContent(held.Bytes, edits);

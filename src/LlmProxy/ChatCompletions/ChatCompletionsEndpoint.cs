@@ -94,7 +94,7 @@ internal sealed class ChatCompletionsEndpoint(AdmissionController admission, Fal
         {
             return OpenAiErrors.EndpointNotSupported(family, entry);
         }
-        call = new ChatCall(context, request, body, entry, targets, fields);
+        call = new ChatCall(context, request, body, entry, targets[0], fields);
         return null;
     }
 

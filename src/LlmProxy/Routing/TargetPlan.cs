@@ -63,6 +63,9 @@ internal sealed record TargetPlan
         HonoursMaxCompletionTokens = false, // the other endpoints never knew that name
     };
 
+    /// <summary>Its name alone: credentials stand among the rest.</summary>
+    public override string ToString() => $"{Provider.Id}/{Model}";
+
     public static string SpanNameOf(EndpointFamily family, string model) => $"{family.Operation} {model}";
 
     public static TagList TagsOf(EndpointFamily family, string provider, string model) => new()
