@@ -5,6 +5,7 @@ using LlmProxy;
 using McpHub;
 using McpHub.Serving;
 using Shared.Admission;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Snapshots;
 using Shared.Storage;
@@ -27,6 +28,7 @@ internal static class Program
         var listener = builder.AddListener(options);
         builder.Services.AddStorage(new StorageOptions { Folder = options.DataFolder });
         builder.Services.AddSnapshots(options.ToSnapshotPaths());
+        builder.Services.AddEgress();
         builder.Services.AddAdmission();
         builder.Services.AddGatewayRequests();
         builder.Services.AddGatewayTelemetry();
@@ -37,7 +39,7 @@ internal static class Program
 
         var app = builder.Build();
         app.UseGatewayRequests();
-        app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
+        app.MapGatewayTelemetry(metricsCaller: () => listener.IsLocal ? CallerKind.Anonymous : CallerKind.Admin);
         app.MapAdminApi();
         app.MapLlmProxy();
         app.MapMcpHub();

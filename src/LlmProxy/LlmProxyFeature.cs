@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Snapshots;
 
@@ -21,6 +22,7 @@ public static class LlmProxyFeature
     public static IServiceCollection AddLlmProxy(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.AddEgress();
         services.AddSingleton<ProviderClients>();
         services.AddSingleton<TargetPipelines>();
         services.AddSingleton<ISnapshotCompiler, RouteTableCompiler>();

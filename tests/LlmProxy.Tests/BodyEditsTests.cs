@@ -32,7 +32,7 @@ public sealed class BodyEditsTests
     [MemberData(nameof(Edits))]
     public async Task For_Request_EditsAreExactlyThese(string body, long? limit, string[] expected)
     {
-        using var clients = new ProviderClients();
+        using var clients = new ProviderClients(TestSupport.TestEgress.NewPolicy());
         var setup = new ProxySetup
         {
             Providers = [new Provider { Id = "fake", Dialect = "openai-chat", BaseAddress = new Uri("http://127.0.0.1:1/v1"), Origin = "test" }],

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using LlmProxy.Routing;
 using Microsoft.AspNetCore.Http;
+using Shared.Egress;
 using Shared.Http;
 
 namespace LlmProxy.Errors;
@@ -34,6 +35,9 @@ internal static class OpenAiErrors
 
     public static GatewayError UpstreamFailed { get; } =
         new(StatusCodes.Status502BadGateway, "upstream_error", "The model's provider could not be reached, or its answer made no sense.") { Retryable = true };
+
+    public static GatewayError UpstreamRefusedByPolicy { get; } =
+        new(StatusCodes.Status502BadGateway, EgressRefusedException.Code, $"The model's provider was not connected to: {EgressRefusedException.ForCallers}");
 
     public static GatewayError UpstreamTimeout { get; } =
         new(StatusCodes.Status504GatewayTimeout, "upstream_timeout", "The model's provider did not answer in time.") { Retryable = true };

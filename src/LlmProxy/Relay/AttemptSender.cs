@@ -4,6 +4,7 @@ using LlmProxy.Routing;
 using LlmProxy.Telemetry;
 using LlmProxy.Usage;
 using Microsoft.Extensions.Logging;
+using Shared.Egress;
 using Shared.Http;
 
 namespace LlmProxy.Relay;
@@ -216,6 +217,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
         var isFree = answer.Content is not { Started: true };
         var failure = call.Aborted.IsCancellationRequested ? AttemptFailure.Cancelled
             : answer.Deadline!.HasPassed ? AttemptFailure.Timeout
+            : EgressRefusedException.Causes(exception) ? AttemptFailure.RefusedByPolicy
             : isFree ? AttemptFailure.Connect
             : exception is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.ConfigurationLimitExceeded } ? AttemptFailure.InvalidResponse
             : AttemptFailure.Reset;

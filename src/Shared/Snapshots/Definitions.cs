@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Shared.Egress;
 using Shared.Pricing;
+using Shared.Storage;
 
 namespace Shared.Snapshots;
 
@@ -207,6 +209,12 @@ public sealed record GatewaySettings
     /// <summary>The longest exposed tool name, prefix included; 24 to 128.</summary>
     public int MaxToolNameLength { get; init; } = 45;
 
+    /// <summary>How long what is kept.</summary>
+    public RetentionSettings Retention { get; init; } = new();
+
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
+
+    /// <summary>Which addresses the gateway may connect to.</summary>
+    public EgressRules Egress { get; init; } = EgressRules.Default;
 }
