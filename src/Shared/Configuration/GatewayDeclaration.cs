@@ -104,6 +104,8 @@ internal sealed record ProviderDeclaration : Declaration
 
     public IReadOnlyList<string> Models { get; init; } = [];
 
+    public IReadOnlyList<string>? Endpoints { get; init; }
+
     public string? OutputLimitMember { get; init; }
 
     public bool? StreamUsage { get; init; }
