@@ -5,6 +5,7 @@ using LlmProxy;
 using McpHub;
 using McpHub.Serving;
 using Shared.Admission;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Snapshots;
 using Shared.Storage;
@@ -27,7 +28,7 @@ internal static class Program
 
         var app = builder.Build();
         app.UseGatewayRequests();
-        app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
+        app.MapGatewayTelemetry(metricsCaller: () => listener.IsLocal ? CallerKind.Anonymous : CallerKind.Admin);
         app.MapAdminApi();
         app.MapLlmProxy();
         app.MapMcpHub();
@@ -37,13 +38,14 @@ internal static class Program
     /// <summary>The gateway's services; a check of the configuration has them too, without the data folder.</summary>
     /// <param name="options">What the command line said.</param>
     /// <param name="addStorage">Adds what keeps the data, before the services that serve calls.</param>
-    internal static (WebApplicationBuilder Builder, ListenAddresses Listener) Compose(ServeOptions options, Action<IServiceCollection> addStorage)
+    internal static (WebApplicationBuilder Builder, Listener Listener) Compose(ServeOptions options, Action<IServiceCollection> addStorage)
     {
         var builder = WebApplication.CreateSlimBuilder(options.ToHostOptions());
         builder.AddGatewayLogging();
         var listener = builder.AddListener(options);
         addStorage(builder.Services);
         builder.Services.AddSnapshots(options.ToSnapshotPaths());
+        builder.Services.AddEgress();
         builder.Services.AddAdmission();
         builder.Services.AddGatewayRequests();
         builder.Services.AddGatewayTelemetry();

@@ -27,6 +27,7 @@ internal static class UpstreamReasons
     public const string NotConnected = "not_connected";
     public const string NotStarted = "not_started";
     public const string Unreachable = "unreachable";
+    public const string RefusedByPolicy = Shared.Egress.EgressRefusedException.Code;
     public const string Exited = "exited";
     public const string Broken = "broken";
     public const string Closed = "closed";

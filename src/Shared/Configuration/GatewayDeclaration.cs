@@ -7,6 +7,12 @@ namespace Shared.Configuration;
 /// <summary>The whole of <c>gateway.yaml</c>.</summary>
 internal sealed record GatewayDeclaration : Declaration
 {
+    /// <summary>Where the gateway listens and whom it answers. Read at start only.</summary>
+    public ServerDeclaration Server { get; init; } = new();
+
+    /// <summary>Which addresses the gateway may connect to.</summary>
+    public EgressDeclaration Egress { get; init; } = new();
+
     /// <summary>Bounds of the process: sizes of bodies, lengths of names.</summary>
     public LimitsDeclaration Limits { get; init; } = new();
 
@@ -69,6 +75,10 @@ internal sealed record LimitsDeclaration : Declaration
     /// <summary>The longest name of a tool that clients see, in characters, prefix included. Longer ones are cut and end in a hash.</summary>
     [Bounds("24", "128")]
     public int MaxToolNameLength { get; init; } = 45;
+
+    /// <summary>The most MCP sessions that one key may have open.</summary>
+    [Bounds("1", "1000000")]
+    public int MaxSessionsPerKey { get; init; } = 2000;
 }
 
 /// <summary>How calls are charged and recorded.</summary>
@@ -128,6 +138,11 @@ internal sealed record ProviderDeclaration : Declaration
     /// <summary>Models to show in lists; others may be asked for as well.</summary>
     [DefaultText("those of the known provider")]
     public IReadOnlyList<string> Models { get; init; } = [];
+
+    /// <summary>The endpoints that it has; a route passes over it for others.</summary>
+    [Choices("chat", "completions", "embeddings", "moderations")]
+    [DefaultText("those of the known provider, else all")]
+    public IReadOnlyList<string>? Endpoints { get; init; }
 
     /// <summary>The request member that carries the output limit. A provider that ignores the one it is sent can pass a hard budget.</summary>
     [Choices("max_completion_tokens", "max_tokens")]

@@ -31,6 +31,7 @@ internal static class SnapshotBuilder
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
+                MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
                 Retention = new RetentionSettings
                 {
@@ -41,8 +42,10 @@ internal static class SnapshotBuilder
                     MaxDatabaseBytes = gateway.Retention.MaxDatabaseSize.Bytes,
                     MinFreeDiskBytes = gateway.Retention.MinFreeDisk.Bytes,
                 },
+                Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
         };
+        ServerCompiler.Compile(gateway.Server, sources.GatewayFile, errors);
         if (gateway.Limits.BodyMemory.CompareTo(gateway.Limits.MaxBodyBytes) < 0)
         {
             errors.Add(gateway.Limits.Error("bodyMemory", $"{gateway.Limits.BodyMemory} is less than maxBodyBytes, {gateway.Limits.MaxBodyBytes}: the largest body could never be held"));

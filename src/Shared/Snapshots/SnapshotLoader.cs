@@ -34,6 +34,7 @@ public sealed class SnapshotLoader : IDisposable
     private volatile SourceFiles? files;
     private volatile string currentText = "";
     private volatile TelemetryDeclaration telemetry = new();
+    private volatile ServerSettings server = new();
     private volatile Lazy<IReadOnlyList<DeclaredEntity>> declared = new(() => []);
     private volatile Lazy<IReadOnlyDictionary<string, DeclaredKey>> declaredKeys = new(() => new Dictionary<string, DeclaredKey>());
     private volatile StoredConfiguration serving = StoredConfiguration.Empty;
@@ -71,6 +72,9 @@ public sealed class SnapshotLoader : IDisposable
 
     /// <summary>Where the configuration sends telemetry. Takes effect at start only.</summary>
     public TelemetryDeclaration Telemetry => telemetry;
+
+    /// <summary>Where the configuration says the gateway listens and whom it answers. Takes effect at start only.</summary>
+    public ServerSettings Server => server;
 
     /// <summary>Builds and publishes the first snapshot.</summary>
     /// <exception cref="ConfigurationException">The configuration has errors; the exception carries all of them.</exception>
@@ -254,6 +258,7 @@ public sealed class SnapshotLoader : IDisposable
     {
         (currentText, telemetry) = (build.Text, build.Sources.Gateway.Telemetry);
         serving = build.Stored;
+        server = ServerCompiler.Compile(build.Sources.Gateway.Server, build.Sources.GatewayFile, []);
         declared = new Lazy<IReadOnlyList<DeclaredEntity>>(() => DeclaredEntity.ListAll(build.Sources));
         declaredKeys = new Lazy<IReadOnlyDictionary<string, DeclaredKey>>(() => DeclaredKey.ListAll(build.Sources));
         if (store.Publish(build.Snapshot))

@@ -55,11 +55,16 @@ public sealed class ConfigCommandTests
     [InlineData("limits: {bodyMemory: 1MiB}")]
     [InlineData("telemetry: {otlpEndpoint: nowhere}")]
     [InlineData("a: [")]
+    [InlineData("server: {urls: nowhere}")]
+    [InlineData("server: {urls: 'https://127.0.0.1:0', tls: {pfx: nowhere.pfx}}")]
+    [InlineData("server: {urls: 'http://0.0.0.0:0'}")]
+    [InlineData("server: {trustedProxies: [nobody]}")]
+    [InlineData("providers: {x: {baseUrl: 'https://example.com/v1', endpoints: [nothing]}}")]
     public async Task Check_AnyError_IsWhatTheStartFailsWith(string yaml)
     {
         using var folder = new ConfigurationFolder();
         folder.Gateway(yaml);
-        await using var app = Program.Build(new ServeOptions { DataFolder = folder.PathOf("other"), ConfigurationFile = folder.File, ManifestFolder = folder.Manifests, Urls = "http://127.0.0.1:0" });
+        await using var app = Program.Build(new ServeOptions { DataFolder = folder.PathOf("other"), ConfigurationFile = folder.File, ManifestFolder = folder.Manifests, Urls = yaml.StartsWith("server", StringComparison.Ordinal) ? null : "http://127.0.0.1:0" });
         IReadOnlyList<string> expected = [];
         try
         {
@@ -69,6 +74,10 @@ public sealed class ConfigCommandTests
         catch (ConfigurationException exception)
         {
             expected = exception.Errors;
+        }
+        catch (ListenAddressException exception)
+        {
+            expected = [exception.Message];
         }
 
         var run = await folder.RunAsync("config", "check");

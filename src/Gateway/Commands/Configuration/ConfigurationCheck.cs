@@ -1,4 +1,5 @@
 using Gateway.Hosting;
+using Shared.Configuration;
 using Shared.Ledger;
 using Shared.Snapshots;
 using Shared.Stored;
@@ -12,21 +13,33 @@ namespace Gateway.Commands.Configuration;
 /// </summary>
 internal static class ConfigurationCheck
 {
-    // Where nothing is listened on, no address can be wrong.
-    private const string Nowhere = "http://127.0.0.1:0";
-
     /// <summary>Reads and compiles everything.</summary>
     /// <exception cref="Shared.Storage.StorageException">The data folder's database cannot be read.</exception>
     public static async Task<ConfigurationExamination> RunAsync(ServeOptions options)
     {
-        var (builder, _) = Program.Compose(options with { Urls = Nowhere }, services =>
+        var (builder, _) = Program.Compose(options, services =>
         {
             services.AddSingleton<IStoredConfiguration>(new StoredConfigurationReader(options.DataFolder, options.Environment));
             services.AddSingleton<ISpendHistory, NothingSpent>();
         });
         builder.Logging.ClearProviders();
         await using var services = builder.Services.BuildServiceProvider();
-        return services.GetRequiredService<SnapshotLoader>().Examine();
+        var examination = services.GetRequiredService<SnapshotLoader>().Examine();
+        return examination.Errors.Count > 0 ? examination : examination with { Errors = [.. CheckListener(examination, services)] };
+    }
+
+    // Decides where a start would listen, reads the certificate, and listens nowhere.
+    private static IEnumerable<ConfigError> CheckListener(ConfigurationExamination examination, IServiceProvider services)
+    {
+        try
+        {
+            services.GetRequiredService<Listener>().Decide(ServerCompiler.Compile(examination.Sources.Gateway.Server, examination.Sources.GatewayFile, []), services);
+            return [];
+        }
+        catch (ListenAddressException exception)
+        {
+            return [new ConfigError("", 0, 0, "", exception.Message)];
+        }
     }
 
     // What was spent decides what is admitted, not what is right.

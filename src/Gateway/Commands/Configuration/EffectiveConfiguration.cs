@@ -78,6 +78,10 @@ internal sealed partial class EffectiveConfiguration(ConfigurationExamination ex
         shown = Fill(shown, "apiKey", provider.ApiKey is null ? null : Masked, known?.KeyVariable is { } variable ? VariableOrigin(variable) : origin);
         shown = Fill(shown, "outputLimitMember", provider.OutputLimitMember, origin);
         shown = Fill(shown, "streamUsage", provider.StreamUsage, origin);
+        if (provider.Endpoints is { } endpoints && declaration?.Endpoints is null)
+        {
+            shown = Replace(shown, "endpoints", child => child with { IsList = true, Origin = "", Children = [.. endpoints.Select(endpoint => new ShownValue("") { Value = endpoint, Origin = origin })] });
+        }
         return shown with
         {
             Children = [.. shown.Children!.Select(child => child is { Name: "models", Children.Count: 0 } && !provider.Models.IsEmpty

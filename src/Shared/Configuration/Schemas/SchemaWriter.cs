@@ -93,9 +93,9 @@ internal sealed class SchemaWriter(TypeDocumentation documentation)
         if (shape.Type == typeof(Secret) || shape.Type == typeof(RawJson) || shape.Scalar is not null)
         {
             var scalar = ScalarSchemas.Of(shape.Type, member?.Bounds);
-            if (member?.Property.GetCustomAttribute<ChoicesAttribute>() is { } choices)
+            if (member?.Property.GetCustomAttribute<ChoicesAttribute>() is { } values)
             {
-                return new JsonObject { ["enum"] = new JsonArray([.. choices.Values.Select(value => (JsonNode)value)]) };
+                return new JsonObject { ["enum"] = new JsonArray([.. values.Values.Select(value => (JsonNode)value)]) };
             }
             if (member?.Property.GetCustomAttribute<PatternAttribute>() is { } pattern)
             {
@@ -105,7 +105,9 @@ internal sealed class SchemaWriter(TypeDocumentation documentation)
         }
         if (shape.IsList)
         {
-            var item = Value(shape.Item!, null);
+            var item = member?.Property.GetCustomAttribute<ChoicesAttribute>() is { } choices
+                ? new JsonObject { ["enum"] = new JsonArray([.. choices.Values.Select(value => (JsonNode)value)]) }
+                : Value(shape.Item!, null);
             var list = new JsonObject { ["type"] = "array", ["items"] = item };
             return member?.OneOrMany == true ? new JsonObject { ["oneOf"] = new JsonArray(list, item.DeepClone()) } : list;
         }
