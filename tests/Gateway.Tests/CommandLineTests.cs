@@ -88,7 +88,7 @@ public sealed class CommandLineTests
     {
         var (code, output, _) = await RunAsync(["--help"]);
         Assert.Equal(0, code);
-        foreach (var word in new[] { "--data", "--config", "--manifests", "--urls", "--behind-proxy", "--version", "keys" })
+        foreach (var word in new[] { "--data", "--config", "--manifests", "--urls", "--behind-proxy", "--version", "keys", "connect", "bridge" })
         {
             Assert.Contains(word, output);
         }

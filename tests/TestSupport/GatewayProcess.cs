@@ -38,12 +38,12 @@ public sealed class GatewayProcess : IAsyncDisposable
     /// <param name="folder">Its working directory; data, configuration and manifests are found there.</param>
     /// <param name="environment">Variables set for it; null removes one.</param>
     /// <param name="cancellationToken">Stops the wait.</param>
-    /// <param name="listenAnywhere">Whether its configuration says where it listens.</param>
+    /// <param name="urls">Where it listens, if not on a port of its own; null: its configuration says.</param>
     /// <param name="under">A program that runs it, with its arguments; null: none.</param>
     /// <exception cref="InvalidOperationException">It ended instead; the message holds its output.</exception>
-    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default, bool listenAnywhere = false, IReadOnlyList<string>? under = null)
+    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default, string? urls = "http://127.0.0.1:0", IReadOnlyList<string>? under = null)
     {
-        var gateway = Start(folder, listenAnywhere ? [] : ["--urls", "http://127.0.0.1:0"], environment, under);
+        var gateway = Start(folder, urls is null ? [] : ["--urls", urls], environment, under);
         var exited = gateway.process.WaitForExitAsync(cancellationToken);
         if (await Task.WhenAny(gateway.printed.Task, exited).WaitAsync(HangGuard, cancellationToken) == exited)
         {

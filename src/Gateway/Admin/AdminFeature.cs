@@ -1,3 +1,4 @@
+using Gateway.Admin.OpenApi;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Shared.Http;
 using Shared.Telemetry;
@@ -5,12 +6,13 @@ using Shared.Tools;
 
 namespace Gateway.Admin;
 
-/// <summary>The admin API under <c>/admin/v1</c>: keys, usage and the states of tool servers. Every endpoint wants an admin key.</summary>
+/// <summary>The admin API under <c>/admin/v1</c>. Every endpoint wants an admin key, but for the document that describes them and the page that shows it.</summary>
 internal static class AdminFeature
 {
     public static IServiceCollection AddAdminApi(this IServiceCollection services)
     {
         services.AddSingleton<IAdminAuthenticator, StoredAdminKeys>();
+        services.AddSingleton<ConfigurationChanges>();
         services.AddSingleton<KeyAdministration>();
         services.TryAddSingleton<IToolServerStates, NoToolServers>();
         services.AddSingleton<IReadinessCheck, ToolServersCheck>();
@@ -21,12 +23,11 @@ internal static class AdminFeature
     {
         var admin = app.MapGroup("/admin/v1");
         admin.ForCaller(CallerKind.Admin, ProblemFormat.Instance);
-        admin.MapGet("/keys", KeyEndpoints.ListAsync);
-        admin.MapPost("/keys", KeyEndpoints.CreateAsync);
-        admin.MapGet("/keys/{id}", KeyEndpoints.FindAsync);
-        admin.MapDelete("/keys/{id}", KeyEndpoints.RevokeAsync);
-        admin.MapGet("/usage", UsageEndpoint.AnswerAsync);
-        admin.MapGet("/toolservers", ToolServerEndpoint.ListAsync);
+        admin.MapKeyOperations();
+        admin.MapEntityOperations();
+        admin.MapHistoryOperations();
+        admin.MapDataEndpoints();
+        app.MapApiDescription();
         return app;
     }
 }

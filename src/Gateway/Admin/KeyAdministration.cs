@@ -1,3 +1,5 @@
+using System.Text;
+using System.Text.Json.Nodes;
 using Shared.Configuration;
 using Shared.Http;
 using Shared.Snapshots;
@@ -6,65 +8,138 @@ using Shared.VirtualKeys;
 
 namespace Gateway.Admin;
 
-/// <summary>Makes and revokes virtual keys so that the very next request sees the change.</summary>
-internal sealed class KeyAdministration(KeyStore store, SnapshotStore snapshots, SnapshotLoader loader, RevokedKeys revoked, TimeProvider clock)
+/// <summary>Makes, changes, rotates and revokes virtual keys so that the very next request sees the change.</summary>
+internal sealed class KeyAdministration(KeyStore store, ConfigurationChanges changes, SnapshotLoader loader, RevokedKeys revoked, TimeProvider clock)
 {
-    /// <summary>What errors of a declaration call it.</summary>
-    private const string Source = "request body";
+    private const string InvalidKey = "invalid_key";
 
-    /// <summary>Makes a key, or says what is wrong with its declaration.</summary>
-    /// <param name="declaration">What it may do: JSON of the form of an entry under <c>keys</c> in the configuration file, UTF-8.</param>
-    /// <param name="by">Who makes it.</param>
-    public async Task<(IssuedKey? Key, GatewayError? Error)> CreateAsync(ReadOnlyMemory<byte> declaration, ChangedBy by)
+    /// <summary>The longest that a replaced secret may go on holding.</summary>
+    private static readonly TimeSpan LongestOverlap = TimeSpan.FromDays(90);
+
+    /// <summary>Makes a key from the request's body.</summary>
+    /// <returns>The key, and the revision that serves, or would.</returns>
+    public async Task<(IssuedKey Key, string Revision)> CreateAsync(HttpContext context)
     {
-        var (parsed, errors) = KeyDeclarationJson.Parse(declaration.Span, Source);
-        if (parsed is null || errors.Count > 0)
-        {
-            return (null, Invalid(errors));
-        }
-        if (string.IsNullOrWhiteSpace(parsed.Name))
-        {
-            return (null, Invalid("'name' is missing: what people call the key.", "name"));
-        }
         var key = KeyToken.NewVirtualKey();
-        var made = new StoredKey { Id = key.Id, Secrets = [new KeySecret(key.SecretHash)], Declaration = KeyDeclarationJson.Write(parsed) };
-        var outcome = await loader.ChangeAsync(stored => stored.With(made), by);
-        return outcome.Succeeded ? (key, null)
-            : (null, outcome.Errors.Count > 0 ? Invalid(outcome.Errors) : ConfigurationRefused(outcome.ElsewhereErrors));
+        var source = StoredDocuments.SourceOf(key.Id);
+        using var body = await context.BodyAsync();
+        var made = new StoredKey { Id = key.Id, Secrets = [new KeySecret(key.SecretHash)], Declaration = Declared(body.Bytes.Span, source) };
+        return (key, await changes.MakeAsync(context, source, InvalidKey, stored => stored.With(made)));
+    }
+
+    /// <summary>Replaces a key's declaration.</summary>
+    /// <returns>The revision that serves, or would.</returns>
+    public async Task<string> ReplaceAsync(HttpContext context, string id)
+    {
+        using var body = await context.BodyAsync();
+        var bytes = body.Bytes;
+        return await ChangeAsync(context, id, _ => Declared(bytes.Span, StoredDocuments.SourceOf(id)));
+    }
+
+    /// <summary>Changes some members of a key's declaration.</summary>
+    /// <returns>The revision that serves, or would.</returns>
+    public async Task<string> PatchAsync(HttpContext context, string id)
+    {
+        var source = StoredDocuments.SourceOf(id);
+        var patch = await context.ObjectAsync(source, InvalidKey);
+        return await ChangeAsync(context, id, present =>
+            Declared(Encoding.UTF8.GetBytes(MergePatch.Apply(JsonNode.Parse(present)!.AsObject(), patch).ToJsonString(AdminJson.Compact)), source));
+    }
+
+    /// <summary>Gives a key another secret; the old one goes on holding for as long as the body says.</summary>
+    /// <returns>The token, until when the old one holds, and the revision that serves, or would.</returns>
+    public async Task<(IssuedKey Key, DateTimeOffset OldUntil, string Revision)> RotateAsync(HttpContext context, string id)
+    {
+        var overlap = await OverlapAsync(context);
+        var issued = KeyToken.NewSecret(id);
+        var now = clock.GetUtcNow();
+        var until = now + overlap;
+        var revision = await ChangeAsync(context, id, key =>
+        {
+            var valid = key.Secrets.Where(secret => !(secret.ValidUntil <= now)).ToList();
+            if (overlap > TimeSpan.Zero && valid.Count > 1)
+            {
+                throw AdminProblem.Conflict("rotation_under_way", $"The key has two secrets already; the older one holds until {valid[1].ValidUntil:u}. Wait for that, or rotate with an overlap of 0s, which ends both.");
+            }
+            IEnumerable<KeySecret> ending = overlap == TimeSpan.Zero ? [] : valid.Take(1).Select(secret => secret with { ValidUntil = until });
+            return key with { Secrets = [new KeySecret(issued.SecretHash), .. ending] };
+        });
+        return (issued, until, revision);
     }
 
     /// <summary>Revokes a key. Revoking one twice is fine.</summary>
-    public async Task<GatewayError?> RevokeAsync(string id, ChangedBy by)
+    public async Task RevokeAsync(HttpContext context, string id)
     {
-        if (snapshots.Current.Keys.GetValueOrDefault(id) is { DeclaredIn: { } file })
+        RequireEditable(id);
+        var key = loader.Stored.Keys.GetValueOrDefault(id) ?? store.ReadAll().FirstOrDefault(key => key.Id == id) ?? throw AdminProblem.NotFound("key", id);
+        context.CheckMatch($"key '{id}'", TagOf(key));
+        if (context.IsDryRun())
         {
-            return new GatewayError(StatusCodes.Status409Conflict, "declared_in_file", $"The key is declared in {file}; remove it there.") { Field = "id" };
-        }
-        if (Find(id) is null)
-        {
-            return UnknownKey(id);
+            return;
         }
         // A revocation waits for nobody, not even for files to be mended.
-        store.Revoke(id, by);
+        store.Revoke(id, context.By());
         revoked.Add(id, clock.GetUtcNow());
         await loader.ReloadAsync(CancellationToken.None);
-        return null;
     }
 
-    /// <summary>How a stored key was made; null for one that a file declares, or none.</summary>
-    public StoredKey? Find(string id) => List().GetValueOrDefault(id);
+    /// <summary>Reads how long the old secret is to hold: <c>{"overlap":"24h"}</c>; without a body, no longer.</summary>
+    public static async Task<TimeSpan> OverlapAsync(HttpContext context)
+    {
+        using var body = await context.BodyAsync();
+        if (body.Bytes.IsEmpty)
+        {
+            return TimeSpan.Zero;
+        }
+        var (document, errors) = StoredDocuments.Read("request body", body.Bytes.Span);
+        if (document is null)
+        {
+            throw AdminProblem.Invalid("invalid_rotation", "request body", errors);
+        }
+        document.KnowsOnly("invalid_rotation", "overlap");
+        if (document.TextMember("overlap", "invalid_rotation") is not { } text)
+        {
+            return TimeSpan.Zero;
+        }
+        return StoredDocuments.TryDuration(text, out var overlap) && overlap >= TimeSpan.Zero && overlap <= LongestOverlap ? overlap
+            : throw AdminProblem.BadBody("invalid_rotation", "overlap", $"'overlap' must be a duration from 0s to {LongestOverlap.TotalDays:0}d, such as 24h, not '{text}'.");
+    }
 
-    /// <summary>All stored keys by id.</summary>
-    public IReadOnlyDictionary<string, StoredKey> List() => store.ReadAll().ToDictionary(key => key.Id, StringComparer.Ordinal);
+    /// <summary>The entity tag of a key.</summary>
+    public static string TagOf(StoredKey key) =>
+        AdminRequests.TagOf([key.Declaration, $"{key.RevokedAt?.ToUnixTimeMilliseconds()}", .. key.Secrets.Select(secret => Convert.ToHexString(secret.Hash))]);
 
-    public static GatewayError UnknownKey(string id) =>
-        new(StatusCodes.Status404NotFound, "unknown_key", $"There is no virtual key '{id}'.") { Field = "id" };
+    private Task<string> ChangeAsync(HttpContext context, string id, Func<string, string> edit) =>
+        ChangeAsync(context, id, key => key with { Declaration = edit(key.Declaration) });
 
-    private static GatewayError Invalid(IReadOnlyList<ConfigError> errors) => Invalid(string.Join("; ", errors), errors[0].Path);
+    private async Task<string> ChangeAsync(HttpContext context, string id, Func<StoredKey, StoredKey> edit)
+    {
+        RequireEditable(id);
+        return await changes.MakeAsync(context, StoredDocuments.SourceOf(id), InvalidKey, stored =>
+        {
+            var key = stored.Keys.GetValueOrDefault(id) ?? throw AdminProblem.NotFound("key", id);
+            context.CheckMatch($"key '{id}'", TagOf(key));
+            return key.RevokedAt is null ? stored.With(edit(key)) : throw AdminProblem.Conflict("key_revoked", $"The key was revoked at {key.RevokedAt:u}, for good; make another one.");
+        });
+    }
 
-    private static GatewayError Invalid(string message, string? field) =>
-        new(StatusCodes.Status400BadRequest, "invalid_key", message) { Field = string.IsNullOrEmpty(field) ? null : field };
+    private void RequireEditable(string id)
+    {
+        if (loader.DeclaredKeys.GetValueOrDefault(id) is { } declared)
+        {
+            throw AdminProblem.DeclaredInFile($"The key '{id}'", EntityEndpoints.FileOf(declared.Origin));
+        }
+    }
 
-    private static GatewayError ConfigurationRefused(IReadOnlyList<ConfigError> errors) =>
-        new(StatusCodes.Status409Conflict, "configuration_refused", $"The configuration files have errors, so that no change can take effect; mend them first: {string.Join("; ", errors)}");
+    private static string Declared(ReadOnlySpan<byte> utf8, string source)
+    {
+        var (declaration, errors) = KeyDeclarationJson.Parse(utf8, source);
+        if (declaration is null || errors.Count > 0)
+        {
+            throw AdminProblem.Invalid(InvalidKey, source, errors);
+        }
+        return string.IsNullOrWhiteSpace(declaration.Name)
+            ? throw AdminProblem.BadBody(InvalidKey, "name", "'name' is missing: what people call the key.")
+            : KeyDeclarationJson.Write(declaration);
+    }
 }

@@ -1,8 +1,5 @@
-using System.Security.Claims;
 using System.Text.Json;
-using Shared.Http;
 using Shared.Snapshots;
-using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Gateway.Admin;
@@ -10,117 +7,153 @@ namespace Gateway.Admin;
 /// <summary><c>/admin/v1/keys</c>.</summary>
 internal static class KeyEndpoints
 {
-    /// <summary>A declaration is small; what is larger is not one.</summary>
-    private const long MaxDeclarationBytes = 64 * 1024;
+    public const string States = "active, expired or revoked";
+
+    private const string Once = "The token is shown this once and kept nowhere.";
 
     public static Task ListAsync(HttpContext context)
     {
-        var stored = Administration(context).List();
-        var keys = Current(context).Keys.Values.OrderBy(key => key.Id, StringComparer.Ordinal);
-        return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
+        var now = context.Service<TimeProvider>().GetUtcNow();
+        IEnumerable<VirtualKey> keys = context.Snapshot().Keys.Values;
+        foreach (var (parameter, owner) in new[] { ("user", OwnerKind.User), ("team", OwnerKind.Team), ("customer", OwnerKind.Customer) })
         {
-            json.WriteStartObject();
-            json.WriteStartArray("keys");
-            foreach (var key in keys)
+            if (context.Text(parameter) is { } id)
             {
-                Write(json, key, stored.GetValueOrDefault(key.Id));
+                keys = keys.Where(key => key.IdOf(owner) == id);
             }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        });
+        }
+        if (context.Text("name") is { } name)
+        {
+            keys = keys.Where(key => key.Name.Contains(name, StringComparison.OrdinalIgnoreCase));
+        }
+        if (context.Text("state") is { } state)
+        {
+            keys = state is "active" or "expired" or "revoked" ? keys.Where(key => StateOf(key, now) == state)
+                : throw AdminProblem.BadParameter("state", $"'state' must be {States}, not '{state}'.");
+        }
+        return AdminJson.WritePageAsync(context, "keys", context.Page(keys, key => key.Id), (json, key) => Write(json, context, key));
     }
 
-    public static Task FindAsync(HttpContext context)
-    {
-        var id = IdOf(context);
-        return Current(context).Keys.GetValueOrDefault(id) is { } key
-            ? AdminJson.WriteAsync(context, StatusCodes.Status200OK, json => Write(json, key, Administration(context).Find(id)))
-            : ProblemFormat.Instance.WriteAsync(context, KeyAdministration.UnknownKey(id));
-    }
+    public static Task GetAsync(HttpContext context) => AnswerAsync(context, context.Id());
 
     public static async Task CreateAsync(HttpContext context)
     {
-        var (body, unreadable) = await PooledBody.ReadAsync(context, context.RequestServices.GetRequiredService<BodyMemory>(), MaxDeclarationBytes);
-        if (body is null)
+        var (key, revision) = await Administration(context).CreateAsync(context);
+        if (context.IsDryRun())
         {
-            await ProblemFormat.Instance.WriteAsync(context, unreadable!);
-            return;
-        }
-        using var declaration = body;
-        var (key, error) = await Administration(context).CreateAsync(declaration.Bytes, ByOf(context));
-        if (key is null)
-        {
-            await ProblemFormat.Instance.WriteAsync(context, error!);
+            await ConfigurationChanges.AnswerDryRunAsync(context, revision);
             return;
         }
         context.Response.Headers.Location = $"/admin/v1/keys/{key.Id}";
-        await AdminJson.WriteAsync(context, StatusCodes.Status201Created, json =>
+        await AnswerIssuedAsync(context, StatusCodes.Status201Created, key, null);
+    }
+
+    public static async Task PutAsync(HttpContext context) => await AnswerChangedAsync(context, await Administration(context).ReplaceAsync(context, context.Id()));
+
+    public static async Task PatchAsync(HttpContext context) => await AnswerChangedAsync(context, await Administration(context).PatchAsync(context, context.Id()));
+
+    public static async Task RotateAsync(HttpContext context)
+    {
+        var (key, until, revision) = await Administration(context).RotateAsync(context, context.Id());
+        if (context.IsDryRun())
         {
-            json.WriteStartObject();
-            json.WriteString("id", key.Id);
-            json.WriteString("token", key.Token);
-            json.WriteString("note", "The token is shown this once and kept nowhere.");
-            json.WritePropertyName("key");
-            Write(json, context.RequestServices.GetRequiredService<SnapshotStore>().Current.Keys[key.Id], Administration(context).Find(key.Id));
-            json.WriteEndObject();
-        });
+            await ConfigurationChanges.AnswerDryRunAsync(context, revision);
+            return;
+        }
+        await AnswerIssuedAsync(context, StatusCodes.Status200OK, key, until);
     }
 
     public static async Task RevokeAsync(HttpContext context)
     {
-        if (await Administration(context).RevokeAsync(IdOf(context), ByOf(context)) is { } error)
+        await Administration(context).RevokeAsync(context, context.Id());
+        if (context.IsDryRun())
         {
-            await ProblemFormat.Instance.WriteAsync(context, error);
+            await ConfigurationChanges.AnswerDryRunAsync(context, context.Snapshot().Revision);
             return;
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
-    private static void Write(Utf8JsonWriter json, VirtualKey key, StoredKey? stored)
+    private static Task AnswerChangedAsync(HttpContext context, string revision) => context.IsDryRun()
+        ? ConfigurationChanges.AnswerDryRunAsync(context, revision)
+        : AnswerAsync(context, context.Id());
+
+    private static Task AnswerAsync(HttpContext context, string id)
     {
+        var key = context.Snapshot().Keys.GetValueOrDefault(id) ?? throw AdminProblem.NotFound("key", id);
+        SetTag(context, id);
+        return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json => Write(json, context, key));
+    }
+
+    private static Task AnswerIssuedAsync(HttpContext context, int status, IssuedKey issued, DateTimeOffset? oldUntil)
+    {
+        SetTag(context, issued.Id);
+        return AdminJson.WriteAsync(context, status, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("id", issued.Id);
+            json.WriteString("token", issued.Token);
+            json.WriteString("note", Once);
+            if (oldUntil is not null)
+            {
+                AdminJson.WriteMoment(json, "oldSecretValidUntil", oldUntil);
+            }
+            json.WritePropertyName("key");
+            Write(json, context, context.Snapshot().Keys[issued.Id]);
+            json.WriteEndObject();
+        });
+    }
+
+    private static void SetTag(HttpContext context, string id)
+    {
+        if (context.Service<SnapshotLoader>().Stored.Keys.TryGetValue(id, out var stored))
+        {
+            context.Response.Headers.ETag = KeyAdministration.TagOf(stored);
+        }
+    }
+
+    private static void Write(Utf8JsonWriter json, HttpContext context, VirtualKey key)
+    {
+        var loader = context.Service<SnapshotLoader>();
+        var now = context.Service<TimeProvider>().GetUtcNow();
+        var declared = loader.DeclaredKeys.GetValueOrDefault(key.Id);
+        var stored = loader.Stored.Keys.GetValueOrDefault(key.Id);
         json.WriteStartObject();
         json.WriteString("id", key.Id);
         json.WriteString("masked", KeyToken.Mask(KeyToken.VirtualKeyPrefix, key.Id));
         json.WriteString("name", key.Name);
-        json.WriteString("declaredIn", key.DeclaredIn);
+        json.WriteString("state", StateOf(key, now));
+        EntityEndpoints.WriteOrigin(json, declared?.Origin ?? "", stored is not null);
         json.WriteString("createdBy", stored?.CreatedBy);
-        WriteMoment(json, "createdAt", stored?.CreatedAt);
-        WriteMoment(json, "expiresAt", key.ExpiresAt);
-        WriteMoment(json, "revokedAt", key.RevokedAt);
+        AdminJson.WriteMoment(json, "createdAt", stored?.CreatedAt);
+        json.WriteString("changedBy", stored?.ChangedBy);
+        AdminJson.WriteMoment(json, "changedAt", stored?.ChangedAt);
+        AdminJson.WriteMoment(json, "expiresAt", key.ExpiresAt);
+        json.WriteString("revokedBy", stored?.RevokedBy);
+        AdminJson.WriteMoment(json, "revokedAt", key.RevokedAt);
+        json.WriteString("etag", stored is null ? null : KeyAdministration.TagOf(stored));
+        json.WriteStartObject("owner");
+        json.WriteString("user", key.IdOf(OwnerKind.User));
+        json.WriteString("team", key.IdOf(OwnerKind.Team));
+        json.WriteString("customer", key.IdOf(OwnerKind.Customer));
+        json.WriteEndObject();
         AdminJson.WriteTexts(json, "models", key.Grants?.Models ?? []);
         AdminJson.WriteTexts(json, "tools", key.Grants?.Tools ?? []);
-        json.WriteStartArray("budgets");
-        foreach (var budget in key.Budgets)
+        json.WriteStartArray("secrets");
+        foreach (var secret in key.Secrets.Where(secret => !(secret.ValidUntil <= now)))
         {
             json.WriteStartObject();
-            json.WriteString("id", budget.Id);
-            json.WriteNumber("dollars", budget.Limit.Dollars);
-            json.WriteNumber("windowSeconds", budget.Window.Length.TotalSeconds);
-            json.WriteString("alignedTo", budget.Window.Calendar?.ToString().ToLowerInvariant());
-            json.WriteBoolean("hard", budget.Hard);
+            AdminJson.WriteMoment(json, "validUntil", secret.ValidUntil);
             json.WriteEndObject();
         }
         json.WriteEndArray();
+        LimitEndpoints.WriteBudgets(json, context, [.. key.Chain()]);
+        json.WritePropertyName("declaration");
+        json.WriteRawValue(stored?.Declaration ?? declared?.Declaration ?? "{}");
         json.WriteEndObject();
     }
 
-    private static void WriteMoment(Utf8JsonWriter json, string name, DateTimeOffset? moment)
-    {
-        if (moment is { } known)
-        {
-            json.WriteString(name, known.UtcDateTime);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
-    }
+    private static string StateOf(VirtualKey key, DateTimeOffset now) => key.RevokedAt is not null ? "revoked" : key.ExpiresAt <= now ? "expired" : "active";
 
-    private static Snapshot Current(HttpContext context) => GatewayRequest.Of(context).Snapshot;
-
-    private static KeyAdministration Administration(HttpContext context) => context.RequestServices.GetRequiredService<KeyAdministration>();
-
-    private static string IdOf(HttpContext context) => (string)context.Request.RouteValues["id"]!;
-
-    private static ChangedBy ByOf(HttpContext context) => new(context.User.FindFirstValue(ClaimTypes.NameIdentifier)!, GatewayRequest.Of(context).RequestId);
+    private static KeyAdministration Administration(HttpContext context) => context.Service<KeyAdministration>();
 }

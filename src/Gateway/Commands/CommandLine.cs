@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Gateway.Bridging;
+using Gateway.Connecting;
 using Gateway.Hosting;
 
 namespace Gateway.Commands;
@@ -13,6 +15,10 @@ internal static class CommandLine
         if (ServeArguments.TryParse(args, out var options))
         {
             return await Server.RunAsync(options, output, error, cancellationToken);
+        }
+        if (BridgeCommand.TryParse(args, out var bridge))
+        {
+            return await Bridge.RunAsync(bridge, error);
         }
         var result = Root(output, error).Parse(args);
         if (result.Errors.Count > 0)
@@ -39,6 +45,15 @@ internal static class CommandLine
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, behindProxy };
         root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.AddDataCommands(output, error);
+        root.Subcommands.Add(AdminKeysCommand.Create(output, error));
+        root.Subcommands.Add(SecretsCommand.CreateProviders(output, error));
+        root.Subcommands.Add(SecretsCommand.Create(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateAudit(output, error));
+        root.Subcommands.Add(HistoryCommands.CreateRevisions(output, error));
+        root.Subcommands.Add(PricesCommand.Create(output, error));
+        root.Subcommands.Add(ConnectCommand.Create(output, error));
+        root.Subcommands.Add(BridgeCommand.Create(error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {

@@ -2,113 +2,165 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
-using Gateway.Hosting;
 
 namespace Gateway.Commands;
 
-/// <summary><c>gateway keys</c>: makes, lists and revokes virtual keys on a running gateway, over its admin API.</summary>
+/// <summary><c>gateway keys</c>: the virtual keys of a running gateway, over its admin API.</summary>
 internal static class KeysCommand
 {
     public static Command Create(TextWriter output, TextWriter error)
     {
-        var url = new Option<string>("--url") { Description = "The running gateway.", HelpName = "url", Recursive = true, DefaultValueFactory = _ => ListenAddresses.Default };
-        var adminKey = new Option<string?>("--admin-key") { Description = "Admin key [default: GATEWAY_ADMIN_KEY].", HelpName = "key", Recursive = true };
-        var json = new Option<bool>("--json") { Description = "Print the gateway's answer as JSON.", Recursive = true };
-        var keys = new Command("keys", "Make, list and revoke virtual keys of the running gateway.") { url, adminKey, json };
-
-        Task<int> RunAsync(ParseResult result, Func<AdminClient, Task> work) =>
-            AdminClient.RunAsync(result.GetValue(url)!, result.GetValue(adminKey) ?? Environment.GetEnvironmentVariable("GATEWAY_ADMIN_KEY"), error, work);
-
-        keys.Subcommands.Add(CreateCommand(output, json, RunAsync));
-        keys.Subcommands.Add(ListCommand(output, json, RunAsync));
-        keys.Subcommands.Add(RevokeCommand(output, RunAsync));
+        var api = new ApiCommand(output, error);
+        var keys = api.Group("keys", "Make, list, change, rotate and revoke virtual keys of the running gateway.");
+        keys.Subcommands.Add(CreateCommand(api));
+        keys.Subcommands.Add(ListCommand(api));
+        keys.Subcommands.Add(ShowCommand(api));
+        keys.Subcommands.Add(UpdateCommand(api));
+        keys.Subcommands.Add(RotateCommand(api));
+        keys.Subcommands.Add(RevokeCommand(api));
         return keys;
     }
 
-    private static Command CreateCommand(TextWriter output, Option<bool> json, Func<ParseResult, Func<AdminClient, Task>, Task<int>> run)
+    private static Command CreateCommand(ApiCommand api)
     {
-        var name = new Option<string>("--name") { Description = "What people call the key.", Required = true };
-        var models = new Option<string[]>("--models") { Description = "Glob over 'provider/model' and route names that the key may use; repeatable. Without one it may use none.", HelpName = "glob" };
-        var tools = new Option<string[]>("--tools") { Description = "Glob over 'server/tool' that the key may use ('!glob' takes away); repeatable. Without one it sees none.", HelpName = "glob" };
-        var budget = new Option<Budget?>("--budget") { Description = "Dollars that the key may spend in an hour, day, week, month or duration: 5/day, 0.50/90m.", HelpName = "amount/window", CustomParser = ParseBudget };
-        var expires = new Option<TimeSpan?>("--expires") { Description = "Time until the key expires: 12h, 30d, 8w.", HelpName = "time", CustomParser = ParseLifetime };
-        var command = new Command("create", "Make a key; its token is printed once.") { name, models, tools, budget, expires };
-        command.SetAction((result, cancellationToken) => run(result, async client =>
-        {
-            var declaration = KeyDeclaration.Write(result.GetValue(name)!, result.GetValue(models) ?? [], result.GetValue(tools) ?? [], result.GetValue(budget), TimeProvider.System.GetUtcNow() + result.GetValue(expires));
-            using var answer = await client.SendAsync(HttpMethod.Post, "admin/v1/keys", declaration, cancellationToken);
-            var root = answer!.RootElement;
-            await output.WriteLineAsync(result.GetValue(json) ? root.GetRawText() : $"{root.GetProperty("token").GetString()}\nKey {root.GetProperty("id").GetString()} is ready. The token is shown this once.");
-        }));
+        var options = new DeclarationOptions(required: true);
+        var command = new Command("create", "Make a key; its token is printed once.");
+        options.AddTo(command);
+        api.SetAction(command, result => (HttpMethod.Post, "keys", options.Read(result, create: true)),
+            (_, answer) => $"{answer!.Value.GetProperty("token").GetString()}\nKey {answer.Value.GetProperty("id").GetString()} is ready. The token is shown this once.");
         return command;
     }
 
-    private static Command ListCommand(TextWriter output, Option<bool> json, Func<ParseResult, Func<AdminClient, Task>, Task<int>> run)
+    private static Command ListCommand(ApiCommand api)
     {
-        var command = new Command("list", "List the keys.");
-        command.SetAction((result, cancellationToken) => run(result, async client =>
-        {
-            using var answer = await client.SendAsync(HttpMethod.Get, "admin/v1/keys", null, cancellationToken);
-            if (result.GetValue(json))
-            {
-                await output.WriteLineAsync(answer!.RootElement.GetRawText());
-                return;
-            }
-            await output.WriteLineAsync($"{"ID",-12} {"NAME",-24} {"STATE",-28} {"MODELS",-24} TOOLS");
-            foreach (var key in answer!.RootElement.GetProperty("keys").EnumerateArray())
-            {
-                await output.WriteLineAsync($"{Text(key, "id"),-12} {Text(key, "name"),-24} {StateOf(key),-28} {Globs(key, "models"),-24} {Globs(key, "tools")}");
-            }
-        }));
+        var user = new Option<string?>("--user") { Description = "Only keys of this user.", HelpName = "id" };
+        var team = new Option<string?>("--team") { Description = "Only keys of this team.", HelpName = "id" };
+        var customer = new Option<string?>("--customer") { Description = "Only keys of this customer.", HelpName = "id" };
+        var state = new Option<string?>("--state") { Description = "Only keys that are active, expired or revoked." };
+        var name = new Option<string?>("--name") { Description = "Only keys with this in their name." };
+        var command = new Command("list", "List the keys.") { user, team, customer, state, name };
+        api.SetList(command,
+            result => "keys" + ApiCommand.Query(("user", result.GetValue(user)), ("team", result.GetValue(team)), ("customer", result.GetValue(customer)), ("state", result.GetValue(state)), ("name", result.GetValue(name))),
+            "keys",
+            [
+                ("ID", 12, key => ApiCommand.Text(key, "id")), ("NAME", 24, key => ApiCommand.Text(key, "name")), ("STATE", 28, StateOf),
+                ("MODELS", 24, key => Globs(key, "models")), ("TOOLS", 0, key => Globs(key, "tools")),
+            ]);
         return command;
     }
 
-    private static Command RevokeCommand(TextWriter output, Func<ParseResult, Func<AdminClient, Task>, Task<int>> run)
+    private static Command ShowCommand(ApiCommand api)
     {
-        var id = new Argument<string>("id") { Description = "The key's id, as listed." };
+        var id = Id();
+        var command = new Command("show", "Show a key: what it may do and where its budgets stand.") { id };
+        api.SetAction(command, result => (HttpMethod.Get, PathOf(result.GetValue(id)!), null), (_, answer) => Describe(answer!.Value));
+        return command;
+    }
+
+    private static Command UpdateCommand(ApiCommand api)
+    {
+        var id = Id();
+        var options = new DeclarationOptions(required: false);
+        var command = new Command("update", "Change what a key may do; what is not given stays as it is.") { id };
+        options.AddTo(command);
+        api.SetAction(command, result => (HttpMethod.Patch, PathOf(result.GetValue(id)!), options.Read(result, create: false)), (result, _) => $"Key {result.GetValue(id)} is changed.");
+        return command;
+    }
+
+    private static Command RotateCommand(ApiCommand api)
+    {
+        var id = Id();
+        var overlap = Overlap();
+        var command = new Command("rotate", "Give a key another secret; its new token is printed once.") { id, overlap };
+        api.SetAction(command, result => (HttpMethod.Post, PathOf(result.GetValue(id)!) + "/rotate", Rotation(result.GetValue(overlap))),
+            (result, answer) => $"{answer!.Value.GetProperty("token").GetString()}\nKey {result.GetValue(id)} has another secret. The token is shown this once; the old one holds until {ApiCommand.Text(answer.Value, "oldSecretValidUntil")}.");
+        return command;
+    }
+
+    private static Command RevokeCommand(ApiCommand api)
+    {
+        var id = Id();
         var command = new Command("revoke", "Revoke a key for good.") { id };
-        command.SetAction((result, cancellationToken) => run(result, async client =>
-        {
-            using var answer = await client.SendAsync(HttpMethod.Delete, $"admin/v1/keys/{Uri.EscapeDataString(result.GetValue(id)!)}", null, cancellationToken);
-            await output.WriteLineAsync($"Key {result.GetValue(id)} is revoked.");
-        }));
+        api.SetAction(command, result => (HttpMethod.Delete, PathOf(result.GetValue(id)!), null), (result, _) => $"Key {result.GetValue(id)} is revoked.");
         return command;
     }
 
-    private static Budget? ParseBudget(ArgumentResult argument)
-    {
-        if (argument.Tokens[0].Value.Split('/') is [var amount, { Length: > 0 } per] && decimal.TryParse(amount, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var dollars))
-        {
-            return new Budget(dollars, per);
-        }
-        argument.AddError($"'{argument.Tokens[0].Value}' is not a budget; give dollars and a window, as in 5/day.");
-        return null;
-    }
+    internal static Argument<string> Id() => new("id") { Description = "The key's id, as listed." };
 
-    private static TimeSpan? ParseLifetime(ArgumentResult argument)
+    internal static Option<TimeSpan?> Overlap() => new("--overlap") { Description = "How long the old secret goes on holding: 1h, 7d [default: no longer].", HelpName = "time", CustomParser = ApiCommand.ParseTime };
+
+    internal static string Rotation(TimeSpan? overlap) => $"{{\"overlap\":\"{(overlap ?? TimeSpan.Zero).TotalHours:0}h\"}}";
+
+    private static string PathOf(string id) => "keys/" + Uri.EscapeDataString(id);
+
+    private static string Describe(JsonElement key)
     {
-        var text = argument.Tokens[0].Value;
-        var unit = text.Length < 2 ? null : text[^1] switch
+        List<string> lines =
+        [
+            $"id        {ApiCommand.Text(key, "id")}",
+            $"name      {ApiCommand.Text(key, "name")}",
+            $"state     {StateOf(key)}",
+            $"models    {Globs(key, "models")}",
+            $"tools     {Globs(key, "tools")}",
+            $"declared  {(key.GetProperty("editable").GetBoolean() ? $"by {ApiCommand.Text(key, "createdBy")}, {ApiCommand.Text(key, "createdAt")}" : $"in {ApiCommand.Text(key, "declaredIn")}")}",
+        ];
+        foreach (var budget in key.GetProperty("budgets").EnumerateArray())
         {
-            'h' => TimeSpan.FromHours(1),
-            'd' => TimeSpan.FromDays(1),
-            'w' => TimeSpan.FromDays(7),
-            _ => (TimeSpan?)null,
-        };
-        if (unit is { } length && int.TryParse(text.AsSpan(0, text.Length - 1), out var count) && count is > 0 and <= 10_000)
-        {
-            return length * count;
+            lines.Add($"budget    {ApiCommand.Text(budget, "id")}: {ApiCommand.Text(budget, "spentDollars")} of {ApiCommand.Text(budget, "dollars")} USD per {ApiCommand.Text(budget, "per")} spent, {ApiCommand.Text(budget, "remainingDollars")} remain");
         }
-        argument.AddError($"'{text}' is not a time; give one like 12h, 30d or 8w.");
-        return null;
+        return string.Join('\n', lines);
     }
 
     private static string StateOf(JsonElement key) =>
-        Text(key, "revokedAt") is { Length: > 0 } revoked ? $"revoked {revoked[..10]}"
-        : Text(key, "expiresAt") is { Length: > 0 } expires ? $"expires {expires[..10]}"
+        ApiCommand.Text(key, "revokedAt") is { Length: > 0 } revoked ? $"revoked {revoked[..10]}"
+        : ApiCommand.Text(key, "expiresAt") is { Length: > 0 } expires ? $"{(ApiCommand.Text(key, "state") == "expired" ? "expired" : "expires")} {expires[..10]}"
         : "active";
 
-    private static string Text(JsonElement key, string member) => key.GetProperty(member).GetString() ?? "";
-
     private static string Globs(JsonElement key, string member) => string.Join(' ', key.GetProperty(member).EnumerateArray().Select(glob => glob.GetString()));
+
+    /// <summary>The options that say what a key may do.</summary>
+    private sealed class DeclarationOptions
+    {
+        private readonly Option<string?> name;
+        private readonly Option<string[]> models = new("--models") { Description = "Glob over 'provider/model' and route names that the key may use; repeatable. A new key without one may use none.", HelpName = "glob" };
+        private readonly Option<string[]> tools = new("--tools") { Description = "Glob over 'server/tool' that the key may use ('!glob' takes away); repeatable. A new key without one sees none.", HelpName = "glob" };
+        private readonly Option<Budget?> budget = new("--budget") { Description = "Dollars that the key may spend in an hour, day, week, month or duration: 5/day, 0.50/90m.", HelpName = "amount/window", CustomParser = ParseBudget };
+        private readonly Option<TimeSpan?> expires = new("--expires") { Description = "Time until the key expires: 12h, 30d, 8w.", HelpName = "time", CustomParser = ApiCommand.ParseTime };
+        private readonly Option<string?>[] owners =
+        [
+            new("--user") { Description = "The user that holds the key.", HelpName = "id" },
+            new("--team") { Description = "The team that it belongs to.", HelpName = "id" },
+            new("--customer") { Description = "The customer that it belongs to.", HelpName = "id" },
+        ];
+
+        public DeclarationOptions(bool required) => name = new("--name") { Description = "What people call the key.", Required = required };
+
+        public void AddTo(Command command)
+        {
+            foreach (var option in new Option[] { name, models, tools, budget, expires }.Concat(owners))
+            {
+                command.Options.Add(option);
+            }
+        }
+
+        public string Read(ParseResult result, bool create) => new KeyDeclaration
+        {
+            Name = result.GetValue(name),
+            Models = result.GetValue(models) is { Length: > 0 } given ? given : create ? [] : null,
+            Tools = result.GetValue(tools) is { Length: > 0 } seen ? seen : create ? [] : null,
+            Budget = result.GetValue(budget),
+            ExpiresAt = TimeProvider.System.GetUtcNow() + result.GetValue(expires),
+            Owner = [.. owners.Select(option => (Kind: option.Name[2..], Id: result.GetValue(option))).Where(owner => owner.Id is not null).Select(owner => (owner.Kind, owner.Id!))],
+        }.Write();
+
+        private static Budget? ParseBudget(ArgumentResult argument)
+        {
+            if (argument.Tokens[0].Value.Split('/') is [var amount, { Length: > 0 } per] && decimal.TryParse(amount, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var dollars))
+            {
+                return new Budget(dollars, per);
+            }
+            argument.AddError($"'{argument.Tokens[0].Value}' is not a budget; give dollars and a window, as in 5/day.");
+            return null;
+        }
+    }
 }

@@ -101,7 +101,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
     {
         var target = answer.Target;
         answer.Content = new SplicedContent(call.Body.Bytes, BodyEdits.For(call, target, answer.OutputLimit));
-        var request = new HttpRequestMessage(HttpMethod.Post, target.ChatCompletions) { Content = answer.Content };
+        var request = new HttpRequestMessage(HttpMethod.Post, target.Address) { Content = answer.Content };
         foreach (var (name, value) in target.Headers)
         {
             request.Headers.TryAddWithoutValidation(name, value);
@@ -147,7 +147,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
             return;
         }
         answer.Body = body;
-        if (!CompletionReader.TryRead(body.Bytes.Span, answer.Target.Model, out var facts))
+        if (!CompletionReader.TryRead(body.Bytes.Span, answer.Target, out var facts))
         {
             answer.Fail(AttemptFailure.InvalidResponse, isFree: false, outputBytes: body.Bytes.Length);
         }

@@ -204,7 +204,7 @@ internal sealed class UpstreamAnswer : IDisposable
         }
         return Result(outcome, UsageSource.Observed, code) with
         {
-            Usage = new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = outputBytes },
+            Usage = new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = Target.Family.HasOutput ? outputBytes : 0 },
             Cost = Target.Price is { } known ? Money.Min(SpendBound.Observed(call, known, outputBytes), lease!.Reserved) : null,
         };
     }

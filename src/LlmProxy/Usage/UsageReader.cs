@@ -11,7 +11,10 @@ internal static class UsageReader
     private const long MaxTokens = 1_000_000_000_000;
 
     /// <summary>Reads the object that the reader stands on. False, with the value skipped: it is no object, or holds no token counts.</summary>
-    public static bool TryRead(ref Utf8JsonReader reader, out TokenUsage usage)
+    /// <param name="reader">Stands on the value.</param>
+    /// <param name="hasOutput">Whether there is output; otherwise all tokens are input, and a total alone says how many.</param>
+    /// <param name="usage">What was used.</param>
+    public static bool TryRead(ref Utf8JsonReader reader, bool hasOutput, out TokenUsage usage)
     {
         usage = default;
         if (reader.TokenType != JsonTokenType.StartObject)
@@ -32,16 +35,16 @@ internal static class UsageReader
             }
             else if (MemberNames.Is(ref reader, "total_tokens"u8))
             {
-                TryCount(ref reader, ref figures.Total);
+                figures.HasCounts |= TryCount(ref reader, ref figures.Total) && !hasOutput;
             }
             else if (MemberNames.Is(ref reader, "prompt_tokens_details"u8))
             {
-                ReadDetails(ref reader, ref figures.Cached, ref figures.CacheWrite, ref figures.AudioInput);
+                ReadDetails(ref reader, ref figures.Cached, ref figures.CacheWrite, ref figures.AudioInput, ref figures.ImageInput);
             }
             else if (MemberNames.Is(ref reader, "completion_tokens_details"u8))
             {
                 long unused = 0;
-                ReadDetails(ref reader, ref figures.Reasoning, ref unused, ref figures.AudioOutput);
+                ReadDetails(ref reader, ref figures.Reasoning, ref unused, ref figures.AudioOutput, ref figures.ImageOutput);
             }
             else
             {
@@ -49,11 +52,15 @@ internal static class UsageReader
                 reader.Skip();
             }
         }
+        if (!hasOutput)
+        {
+            (figures.Prompt, figures.Completion, figures.Total, figures.Reasoning) = (Math.Max(figures.Prompt, figures.Total), 0, 0, 0);
+        }
         usage = figures.Disjoint();
         return figures.HasCounts;
     }
 
-    private static void ReadDetails(ref Utf8JsonReader reader, ref long first, ref long second, ref long audio)
+    private static void ReadDetails(ref Utf8JsonReader reader, ref long first, ref long second, ref long audio, ref long image)
     {
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartObject)
@@ -74,6 +81,10 @@ internal static class UsageReader
             else if (MemberNames.Is(ref reader, "audio_tokens"u8))
             {
                 TryCount(ref reader, ref audio);
+            }
+            else if (MemberNames.Is(ref reader, "image_tokens"u8))
+            {
+                TryCount(ref reader, ref image);
             }
             else
             {
@@ -106,7 +117,7 @@ internal static class UsageReader
     private struct Figures
     {
         public bool HasCounts;
-        public long Prompt, Completion, Total, Cached, CacheWrite, AudioInput, Reasoning, AudioOutput;
+        public long Prompt, Completion, Total, Cached, CacheWrite, AudioInput, ImageInput, Reasoning, AudioOutput, ImageOutput;
 
         public readonly TokenUsage Disjoint()
         {
@@ -116,16 +127,20 @@ internal static class UsageReader
             var audioInput = Math.Min(AudioInput, Prompt);
             var cached = Math.Min(Cached, Prompt - audioInput);
             var written = Math.Min(CacheWrite, Prompt - audioInput - cached);
+            var imageInput = Math.Min(ImageInput, Prompt - audioInput - cached - written);
             var audioOutput = Math.Min(AudioOutput, Completion - within);
+            var imageOutput = Math.Min(ImageOutput, Completion - within - audioOutput);
             return new TokenUsage
             {
-                Input = Prompt - audioInput - cached - written,
+                Input = Prompt - audioInput - cached - written - imageInput,
                 CacheRead = cached,
                 CacheWrite = written,
                 AudioInput = audioInput,
-                Output = Completion - within - audioOutput,
+                ImageInput = imageInput,
+                Output = Completion - within - audioOutput - imageOutput,
                 Reasoning = within + beyond,
                 AudioOutput = audioOutput,
+                ImageOutput = imageOutput,
             };
         }
     }

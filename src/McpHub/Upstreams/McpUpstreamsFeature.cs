@@ -26,8 +26,9 @@ internal static class McpUpstreamsFeature
         services.AddSingleton(provider => new ToolServerConnections(() => new BuiltInServer(provider.GetServices<BuiltInTool>()), provider.GetRequiredService<EgressPolicy>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ToolServerConnections>>()));
         services.AddSingleton(provider => new ToolServers(provider.GetRequiredService<SnapshotStore>(), provider.GetRequiredService<ToolServerConnections>().ConnectAsync,
-            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ToolServers>>()));
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ToolServers>>(), provider.GetService<ToolHolds>()));
         services.AddSingleton<IToolServerStates>(provider => provider.GetRequiredService<ToolServers>());
+        services.AddSingleton<IToolServerAdministration>(provider => provider.GetRequiredService<ToolServers>());
         services.AddSingleton<CallTelemetry>();
         services.AddSingleton<IToolViews, ToolViews>();
         services.AddSingleton<IToolAccess, ToolDispatcher>();

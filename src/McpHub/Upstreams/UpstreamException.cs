@@ -39,5 +39,6 @@ internal static class UpstreamReasons
     public const string ProtocolVersion = "protocol_version";
     public const string HandshakeRefused = "handshake_refused";
     public const string ListRefused = "list_refused";
+    public const string Reconnect = "reconnect";
     public const string Internal = "internal";
 }

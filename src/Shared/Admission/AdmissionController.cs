@@ -2,6 +2,8 @@ using Shared.Budgets;
 using Shared.Http;
 using Shared.Ledger;
 using Shared.Pricing;
+using Shared.Snapshots;
+using Shared.VirtualKeys;
 
 namespace Shared.Admission;
 
@@ -27,7 +29,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         lease = null;
         if (!ledger.HasRoom)
         {
-            return Refusals.LedgerFull();
+            return Refusals.LedgerFull(ledger.IsDiskFull);
         }
         var key = request.Key ?? throw new InvalidOperationException("The request is not authenticated.");
         var plan = request.Snapshot.Part<AdmissionTable>().PlanOf(key);
@@ -77,6 +79,24 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
                 slot.Counter.Advance(now);
                 return new BudgetStatus(slot.Budget, new Money(slot.Counter.Settled), new Money(slot.Counter.Reserved), slot.Counter.Reset(now));
             })];
+        }
+    }
+
+    /// <summary>Where the limits stand that hang on one link of the chain itself: a key, a user, a team or a customer of the snapshot.</summary>
+    public LimitStatuses LimitsOf(Snapshot snapshot, Owner owner)
+    {
+        var slots = snapshot.Part<AdmissionTable>().SlotsOf(owner);
+        var now = clock.GetUtcNow();
+        lock (gate)
+        {
+            foreach (var counter in slots.Budgets.Select(slot => slot.Counter).Concat(slots.Rates.Select(slot => slot.Counter)))
+            {
+                counter.Advance(now);
+            }
+            return new LimitStatuses(
+                [.. slots.Budgets.Select(slot => new BudgetStatus(slot.Budget, new Money(slot.Counter.Settled), new Money(slot.Counter.Reserved), slot.Counter.Reset(now)))],
+                [.. slots.Rates.Select(slot => new RateUse(slot.Limit, slot.Counter.Settled + slot.Counter.Reserved, slot.Counter.Reset(now)))],
+                [.. slots.Concurrency.Select(slot => new ConcurrencyUse(slot.Limit, slot.Counter.InFlight))]);
         }
     }
 
@@ -135,7 +155,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         if (!ledger.TryBegin(lease))
         {
             Undo(lease);
-            return Refusals.LedgerFull();
+            return Refusals.LedgerFull(ledger.IsDiskFull);
         }
         request.HasAttempts = true;
         attempt = lease;

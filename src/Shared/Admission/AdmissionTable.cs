@@ -8,8 +8,11 @@ using Shared.VirtualKeys;
 namespace Shared.Admission;
 
 /// <summary>A snapshot's limits, bound to the counters of the process: one plan for each key.</summary>
-internal sealed class AdmissionTable(FrozenDictionary<string, KeyPlan> plans)
+internal sealed class AdmissionTable(FrozenDictionary<string, KeyPlan> plans, Func<Owner, LimitSlots> slotsOf)
 {
+    /// <summary>The limits that hang on one link itself, with their counters; those of links that no key belongs to are filled from the ledger now.</summary>
+    public LimitSlots SlotsOf(Owner owner) => slotsOf(owner);
+
     /// <summary>The plan of a key of the same snapshot.</summary>
     public KeyPlan PlanOf(VirtualKey key) => plans[key.Id];
 }
@@ -24,14 +27,26 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
     private readonly ConcurrentDictionary<string, ConcurrencyCounter> concurrency = new();
 
     public object Compile(Snapshot snapshot, ICollection<string> errors) =>
-        new AdmissionTable(snapshot.Keys.ToFrozenDictionary(pair => pair.Key, pair => PlanOf(pair.Value)));
+        new AdmissionTable(snapshot.Keys.ToFrozenDictionary(pair => pair.Key, pair => PlanOf(pair.Value)), SlotsOf);
+
+    private LimitSlots SlotsOf(Owner owner)
+    {
+        var plan = PlanOf([owner]);
+        return new LimitSlots([.. plan.Request.Budgets, .. plan.Scoped.Budgets], [.. plan.Request.Rates, .. plan.Scoped.Rates], [.. plan.Request.Concurrency, .. plan.Scoped.Concurrency]);
+    }
 
     private KeyPlan PlanOf(VirtualKey key)
+    {
+        var (request, scoped) = PlanOf(key.Chain());
+        return new KeyPlan(key, request, scoped);
+    }
+
+    private (LimitSlots Request, LimitSlots Scoped) PlanOf(IEnumerable<Owner> owners)
     {
         List<BudgetSlot> budgets = [], scopedBudgets = [];
         List<RateSlot> rates = [], scopedRates = [];
         List<ConcurrencySlot> calls = [], scopedCalls = [];
-        for (Owner? owner = key; owner is not null; owner = owner.Parent)
+        foreach (var owner in owners)
         {
             foreach (var budget in owner.Budgets)
             {
@@ -47,7 +62,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
                 (limit.Scope is null ? calls : scopedCalls).Add(new ConcurrencySlot(limit, concurrency.GetOrAdd(limit.Id, _ => new ConcurrencyCounter())));
             }
         }
-        return new KeyPlan(key, new LimitSlots([.. budgets], [.. rates], [.. calls]), new LimitSlots([.. scopedBudgets], [.. scopedRates], [.. scopedCalls]));
+        return (new LimitSlots([.. budgets], [.. rates], [.. calls]), new LimitSlots([.. scopedBudgets], [.. scopedRates], [.. scopedCalls]));
     }
 
     private WindowCounter CounterOf(Owner owner, string id, Window window, LimitScope? scope, Func<SpendRow, long> amount) =>

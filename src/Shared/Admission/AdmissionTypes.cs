@@ -89,3 +89,20 @@ public readonly record struct RateStatus(long Limit, long Remaining, TimeSpan Re
 /// <param name="Reserved">Held by calls in flight.</param>
 /// <param name="Reset">Until the window is empty again, if nothing more is spent.</param>
 public sealed record BudgetStatus(Budget Budget, Money Spent, Money Reserved, TimeSpan Reset);
+
+/// <summary>Where a rate limit stands.</summary>
+/// <param name="Limit">The limit.</param>
+/// <param name="Used">Taken in the current window, what calls in flight hold included.</param>
+/// <param name="Reset">Until the window is empty again, if nothing more is taken.</param>
+public sealed record RateUse(RateLimit Limit, long Used, TimeSpan Reset);
+
+/// <summary>Where a concurrency limit stands.</summary>
+/// <param name="Limit">The limit.</param>
+/// <param name="InFlight">Calls in flight.</param>
+public sealed record ConcurrencyUse(ConcurrencyLimit Limit, int InFlight);
+
+/// <summary>Where all limits of one owner stand.</summary>
+/// <param name="Budgets">Its budgets.</param>
+/// <param name="Rates">Its rate limits.</param>
+/// <param name="Concurrency">Its concurrency limits.</param>
+public sealed record LimitStatuses(IReadOnlyList<BudgetStatus> Budgets, IReadOnlyList<RateUse> Rates, IReadOnlyList<ConcurrencyUse> Concurrency);

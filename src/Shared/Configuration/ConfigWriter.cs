@@ -6,12 +6,20 @@ namespace Shared.Configuration;
 /// <summary>Writes declarations as JSON of the form they are read from: members in their order, defaults left out, names of maps sorted.</summary>
 internal static class ConfigWriter
 {
+    /// <summary>What stands for a secret that was written as it is.</summary>
+    public const string Mask = "***";
+
     /// <summary>Writes a declaration. Secrets are written as their fingerprints, never as they are.</summary>
-    public static void Write(Utf8JsonWriter writer, object value)
+    public static void Write(Utf8JsonWriter writer, object value) => Write(writer, value, secret => secret.Fingerprint());
+
+    /// <summary>Writes a declaration to be shown: secrets as the references that they were written as, or masked.</summary>
+    public static void WriteShown(Utf8JsonWriter writer, object value) => Write(writer, value, secret => secret.Written ?? Mask);
+
+    private static void Write(Utf8JsonWriter writer, object value, Func<Secret, string> textOf)
     {
         if (value is Secret secret)
         {
-            writer.WriteStringValue(secret.Fingerprint());
+            writer.WriteStringValue(textOf(secret));
             return;
         }
         if (value is RawJson raw)
@@ -25,7 +33,7 @@ internal static class ConfigWriter
             foreach (var key in map.Keys.Cast<string>().Order(StringComparer.Ordinal))
             {
                 writer.WritePropertyName(key);
-                Write(writer, map[key]!);
+                Write(writer, map[key]!, textOf);
             }
             writer.WriteEndObject();
         }
@@ -34,7 +42,7 @@ internal static class ConfigWriter
             writer.WriteStartArray();
             foreach (var item in list)
             {
-                Write(writer, item!);
+                Write(writer, item!, textOf);
             }
             writer.WriteEndArray();
         }
@@ -44,11 +52,11 @@ internal static class ConfigWriter
         }
         else
         {
-            WriteRecord(writer, TypeShape.Of(value.GetType()), value);
+            WriteRecord(writer, TypeShape.Of(value.GetType()), value, textOf);
         }
     }
 
-    private static void WriteRecord(Utf8JsonWriter writer, TypeShape shape, object record)
+    private static void WriteRecord(Utf8JsonWriter writer, TypeShape shape, object record, Func<Secret, string> textOf)
     {
         writer.WriteStartObject();
         foreach (var member in shape.Members)
@@ -57,7 +65,7 @@ internal static class ConfigWriter
             if (value is not null && (member.Required || !IsSame(value, member.Default)))
             {
                 writer.WritePropertyName(member.Name);
-                Write(writer, value);
+                Write(writer, value, textOf);
             }
         }
         writer.WriteEndObject();

@@ -39,6 +39,8 @@ internal sealed record GatewayDeclaration : Declaration
 
     /// <summary>Whether a manifest of the admin API may name a program to run: whoever holds an admin key can then run any.</summary>
     public bool AllowProcessesFromApi { get; init; }
+
+    public RetentionDeclaration Retention { get; init; } = new();
 }
 
 internal sealed record LimitsDeclaration : Declaration
@@ -62,6 +64,34 @@ internal sealed record LedgerDeclaration : Declaration
     public UnknownUsagePolicy UnknownUsage { get; init; }
 }
 
+/// <summary>How long what is kept.</summary>
+internal sealed record RetentionDeclaration : Declaration
+{
+    /// <summary>How long attempts are kept.</summary>
+    [Bounds("1d", "3660d")]
+    public TimeSpan Ledger { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>How long the sums are kept from which usage is answered.</summary>
+    [Bounds("32d", "36600d")]
+    public TimeSpan Usage { get; init; } = TimeSpan.FromDays(1830);
+
+    /// <summary>How long the audit is kept.</summary>
+    [Bounds("1d", "36600d")]
+    public TimeSpan Audit { get; init; } = TimeSpan.FromDays(730);
+
+    /// <summary>How long the texts of revisions are kept.</summary>
+    [Bounds("1d", "36600d")]
+    public TimeSpan Revisions { get; init; } = TimeSpan.FromDays(365);
+
+    /// <summary>What the database may take on the disk.</summary>
+    [Bounds("16MiB", "1024GiB")]
+    public ByteSize MaxDatabaseSize { get; init; } = new(4L << 30);
+
+    /// <summary>What must be left free of the disk.</summary>
+    [Bounds("1MiB", "1024GiB")]
+    public ByteSize MinFreeDisk { get; init; } = new(256L << 20);
+}
+
 internal sealed record ProviderDeclaration : Declaration
 {
     public string Dialect { get; init; } = "openai-chat";
@@ -73,6 +103,8 @@ internal sealed record ProviderDeclaration : Declaration
     public IReadOnlyDictionary<string, Secret> Headers { get; init; } = new Dictionary<string, Secret>();
 
     public IReadOnlyList<string> Models { get; init; } = [];
+
+    public IReadOnlyList<string>? Endpoints { get; init; }
 
     public string? OutputLimitMember { get; init; }
 

@@ -20,6 +20,9 @@ internal record RatesDeclaration : Declaration
     public decimal? CacheWrite { get; init; }
 
     [Bounds("0", Highest)]
+    public decimal? CacheWrite1h { get; init; }
+
+    [Bounds("0", Highest)]
     public decimal? Reasoning { get; init; }
 
     [Bounds("0", Highest)]
@@ -27,6 +30,12 @@ internal record RatesDeclaration : Declaration
 
     [Bounds("0", Highest)]
     public decimal? AudioOutput { get; init; }
+
+    [Bounds("0", Highest)]
+    public decimal? ImageInput { get; init; }
+
+    [Bounds("0", Highest)]
+    public decimal? ImageOutput { get; init; }
 }
 
 internal sealed record ContextTierDeclaration : RatesDeclaration
@@ -35,16 +44,19 @@ internal sealed record ContextTierDeclaration : RatesDeclaration
     public required long AboveInputTokens { get; init; }
 }
 
-/// <summary>An entry under <c>prices</c>.</summary>
-internal sealed record PriceDeclaration : RatesDeclaration
+/// <summary>What is known of a model's price, whoever names the model.</summary>
+internal record ListedPrice : RatesDeclaration
 {
-    public required string Provider { get; init; } = "";
-
-    public required string Model { get; init; } = "";
-
     public IReadOnlyList<ContextTierDeclaration> ContextTiers { get; init; } = [];
 
     public IReadOnlyDictionary<string, RatesDeclaration> ServiceTiers { get; init; } = new Dictionary<string, RatesDeclaration>();
+
+    /// <summary>US dollars for each call, beside its tokens.</summary>
+    [Bounds("0", "1000")]
+    public decimal PerRequest { get; init; }
+
+    [Bounds("1", "1000000000")]
+    public long? MaxInputTokens { get; init; }
 
     [Bounds("1", "100000000")]
     public long? MaxOutputTokens { get; init; }
@@ -52,10 +64,27 @@ internal sealed record PriceDeclaration : RatesDeclaration
     [Bounds("0", "10000000")]
     public long MaxImageTokens { get; init; } = 50_000;
 
+    /// <summary>When the price takes effect; until then the model has the price that it would have without this entry.</summary>
+    public DateTimeOffset? EffectiveFrom { get; init; }
+
+    /// <summary>What the vendor charges for that no usage report tells, and that is therefore in no bill.</summary>
+    public IReadOnlyList<string> Unbilled { get; init; } = [];
+
+    /// <summary>Whether the bill can be bounded in advance; false: a hard budget refuses the model.</summary>
+    public bool Bounded { get; init; } = true;
+
     public string? Source { get; init; }
 }
 
-/// <summary>A file of prices: the shipped catalog, or the overlay that <c>priceFile</c> names.</summary>
+/// <summary>An entry under <c>prices</c>.</summary>
+internal sealed record PriceDeclaration : ListedPrice
+{
+    public required string Provider { get; init; } = "";
+
+    public required string Model { get; init; } = "";
+}
+
+/// <summary>A file of prices: the overlay that <c>priceFile</c> names.</summary>
 internal sealed record PriceFileDeclaration : Declaration
 {
     /// <summary>A name for this state of the list, such as its date.</summary>
@@ -64,13 +93,37 @@ internal sealed record PriceFileDeclaration : Declaration
     public required IReadOnlyList<PriceDeclaration> Prices { get; init; } = [];
 }
 
-/// <summary>What happens where no price is known.</summary>
+/// <summary>What happens where no price is known, and what is changed about those that are.</summary>
 internal sealed record PricingDeclaration : Declaration
 {
     public UnknownPrice Unknown { get; init; }
 
     /// <summary>The rates that <c>unknown: default</c> charges.</summary>
     public RatesDeclaration? Default { get; init; }
+
+    /// <summary>Discounts and margins; for each of the two the first rule that matches and names it holds.</summary>
+    public IReadOnlyList<AdjustmentDeclaration> Adjustments { get; init; } = [];
+
+    /// <summary>For a provider of another id, the provider of the catalog whose prices it has.</summary>
+    public IReadOnlyDictionary<string, string> PricedAs { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>An entry under <c>pricing.adjustments</c>.</summary>
+internal sealed record AdjustmentDeclaration : Declaration
+{
+    /// <summary>A glob over provider ids.</summary>
+    public string Provider { get; init; } = "*";
+
+    /// <summary>A glob over the provider's model ids.</summary>
+    public string Model { get; init; } = "*";
+
+    /// <summary>What the provider takes off its list price.</summary>
+    [Bounds("0%", "100%")]
+    public Percent? Discount { get; init; }
+
+    /// <summary>What callers are charged on top.</summary>
+    [Bounds("0%", "1000%")]
+    public Percent? Margin { get; init; }
 }
 
 /// <summary>The spelling of <see cref="UnknownPricePolicy"/> in files.</summary>

@@ -31,6 +31,7 @@ internal static class Scalars
         [typeof(TimeSpan)] = new("a duration such as 250ms, 30s, 5m, 1h or 1d", scalar => TryDuration(scalar.Text, out var value) ? value : null, value => FormatDuration((TimeSpan)value)),
         [typeof(ByteSize)] = new("a number of bytes such as 512KiB, 32MiB or 1048576", ParseBytes, value => ((ByteSize)value).ToString()),
         [typeof(Money)] = new("an amount of US dollars such as 5, 0.25 or '5 USD'", ParseMoney, value => ((Money)value).ToString()),
+        [typeof(Percent)] = new("a percentage such as 15% or 2.25%", ParsePercent, value => ((Percent)value).ToString()),
         [typeof(Per)] = new("hour, day, week, month or a duration from 1s to 366d", ParsePer, value => ((Per)value).ToString()),
         [typeof(DateTimeOffset)] = new("a date such as 2027-01-31 or 2027-01-31T12:00:00Z", ParseDate, value => ((DateTimeOffset)value).ToString("O", CultureInfo.InvariantCulture)),
     };
@@ -106,6 +107,9 @@ internal static class Scalars
         var text = scalar.Text.EndsWith(" USD", StringComparison.Ordinal) ? scalar.Text[..^4] : scalar.Text;
         return TryDecimal(text, out var dollars) && dollars >= 0 && dollars <= Money.MaxValue.Dollars ? Money.FromDollars(dollars) : null;
     }
+
+    private static object? ParsePercent(ConfigScalar scalar) =>
+        scalar.Text.EndsWith('%') && TryDecimal(scalar.Text[..^1], out var percent) && percent is >= 0 and <= 1_000_000 && percent * 100 == decimal.Truncate(percent * 100) ? new Percent((int)(percent * 100)) : null;
 
     private static object? ParsePer(ConfigScalar scalar) => scalar.Text switch
     {

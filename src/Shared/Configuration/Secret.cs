@@ -11,6 +11,12 @@ public sealed class Secret : IEquatable<Secret>
     /// <summary>Wraps a text.</summary>
     public Secret(string value) => this.value = value;
 
+    /// <summary>Wraps a text that came of references.</summary>
+    internal Secret(string value, string written) => (this.value, Written) = (value, written);
+
+    /// <summary>The text with its references as it was written; null where it holds none, and is the secret itself.</summary>
+    internal string? Written { get; }
+
     /// <summary>The text itself, for the place that sends it.</summary>
     public string Reveal() => value;
 

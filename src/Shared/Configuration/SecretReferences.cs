@@ -34,6 +34,7 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
     {
         secret = null;
         error = null;
+        var referred = false;
         var result = new StringBuilder(text.Length);
         var rest = text.AsSpan();
         for (var at = rest.IndexOf(Opening); at >= 0; at = rest.IndexOf(Opening))
@@ -54,10 +55,11 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
             {
                 return false;
             }
+            referred = true;
             result.Append(rest[..at]).Append(value);
             rest = rest[(at + end + 1)..];
         }
-        secret = new Secret(result.Append(rest).ToString());
+        secret = referred ? new Secret(result.Append(rest).ToString(), text) : new Secret(result.Append(rest).ToString());
         return true;
     }
 

@@ -18,6 +18,17 @@ internal readonly record struct ByteSize(long Bytes) : IComparable<ByteSize>, IC
     };
 }
 
+/// <summary>A share, written as <c>15%</c> or <c>2.25%</c>.</summary>
+/// <param name="Hundredths">The share in hundredths of a percent.</param>
+internal readonly record struct Percent(int Hundredths) : IComparable<Percent>, IComparable
+{
+    public int CompareTo(Percent other) => Hundredths.CompareTo(other.Hundredths);
+
+    public int CompareTo(object? obj) => obj is Percent other ? CompareTo(other) : 1;
+
+    public override string ToString() => (Hundredths / 100m).ToString("0.##", System.Globalization.CultureInfo.InvariantCulture) + "%";
+}
+
 /// <summary>What a limit counts over: <c>hour</c>, <c>day</c>, <c>week</c> or <c>month</c> (aligned to the calendar), or a duration (the last so much time).</summary>
 /// <param name="Calendar">The calendar unit, or null for a duration.</param>
 /// <param name="Length">The duration; zero for a calendar unit.</param>

@@ -16,6 +16,9 @@ public sealed record GatewayError(int Status, string Code, string Message)
     /// <summary>The request member at fault, or null.</summary>
     public string? Field { get; init; }
 
+    /// <summary>Everything that is wrong, where there may be more than one thing; empty: the message says it all.</summary>
+    public IReadOnlyList<FieldError> Errors { get; init; } = [];
+
     /// <summary>When to try again; null: not said.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
@@ -41,6 +44,11 @@ public sealed record GatewayError(int Status, string Code, string Message)
             Retryable = true,
         };
 }
+
+/// <summary>One thing that is wrong with a request.</summary>
+/// <param name="Field">Path into the body, e.g. <c>budgets[0].per</c>, or the name of a parameter; null where it concerns the whole.</param>
+/// <param name="Message">What is wrong.</param>
+public sealed record FieldError(string? Field, string Message);
 
 /// <summary>Writes errors in one protocol. Metadata of an endpoint, so that errors that arise before its handler have the right shape, too.</summary>
 public interface IErrorFormat

@@ -44,6 +44,18 @@ public sealed class ProblemFormat : IErrorFormat
             {
                 json.WriteString("field", error.Field);
             }
+            if (error.Errors.Count > 0)
+            {
+                json.WriteStartArray("errors");
+                foreach (var (field, message) in error.Errors)
+                {
+                    json.WriteStartObject();
+                    json.WriteString("field", field);
+                    json.WriteString("message", message);
+                    json.WriteEndObject();
+                }
+                json.WriteEndArray();
+            }
             if (context.Features.Get<GatewayRequest>() is { } request)
             {
                 json.WriteString("requestId", request.RequestId);

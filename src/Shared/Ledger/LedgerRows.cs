@@ -19,11 +19,13 @@ internal sealed class LedgerRows : IDisposable
     private readonly SqliteStatement started;
     private readonly SqliteStatement settled;
     private readonly SpendTable spend;
+    private readonly UsageTable usage;
 
     public LedgerRows(SqliteSession session)
     {
         this.session = session;
         spend = new SpendTable(session);
+        usage = new UsageTable(session);
         begin = session.Prepare("BEGIN IMMEDIATE");
         commit = session.Prepare("COMMIT");
         started = session.Prepare($"INSERT INTO attempts ({StartColumns}) VALUES ({Marks(StartColumns)}) ON CONFLICT (sequence) DO NOTHING");
@@ -37,6 +39,7 @@ internal sealed class LedgerRows : IDisposable
     public void Commit()
     {
         spend.Write();
+        usage.Write();
         commit.Run();
     }
 
@@ -44,6 +47,7 @@ internal sealed class LedgerRows : IDisposable
     {
         session.RollBack();
         spend.Forget();
+        usage.Forget();
     }
 
     /// <summary>The row of an attempt that is still open: it counts at its reservation.</summary>
@@ -60,11 +64,13 @@ internal sealed class LedgerRows : IDisposable
         var result = attempt.Result;
         settled
             .Add((long)result.Outcome).Add(result.Status).Add(result.Error).Add(result.ServedModel).Add((long)result.Source)
-            .Add(result.Usage.Input).Add(result.Usage.CacheRead).Add(result.Usage.CacheWrite).Add(result.Usage.AudioInput)
-            .Add(result.Usage.Output).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
+            // The columns are coarser than the price: all cache writes are one, and images count with the text.
+            .Add(result.Usage.Input + result.Usage.ImageInput).Add(result.Usage.CacheRead).Add(result.Usage.CacheWrite + result.Usage.CacheWrite1h).Add(result.Usage.AudioInput)
+            .Add(result.Usage.Output + result.Usage.ImageOutput).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
             .Add(attempt.Charged?.Nano).Add((long)attempt.Duration.TotalMicroseconds);
         settled.Run();
         spend.Add(attempt);
+        usage.Add(attempt);
     }
 
     /// <summary>The row of an attempt of a process that died.</summary>
@@ -94,6 +100,7 @@ internal sealed class LedgerRows : IDisposable
         started.Dispose();
         settled.Dispose();
         spend.Dispose();
+        usage.Dispose();
     }
 
     private static void AddStart(SqliteStatement statement, AttemptLease attempt, bool isSettled)

@@ -14,8 +14,11 @@ public sealed record TokenRates
     /// <summary>Input tokens read from a prompt cache; null: as <see cref="Input"/>.</summary>
     public long? CacheRead { get; init; }
 
-    /// <summary>Input tokens written to a prompt cache; null: as <see cref="Input"/>.</summary>
+    /// <summary>Input tokens written to a prompt cache for the usual time (five minutes where the vendor names one); null: as <see cref="Input"/>.</summary>
     public long? CacheWrite { get; init; }
+
+    /// <summary>Input tokens written to a prompt cache for an hour; null: as <see cref="CacheWrite"/>.</summary>
+    public long? CacheWrite1h { get; init; }
 
     /// <summary>Reasoning tokens; null: as <see cref="Output"/>.</summary>
     public long? Reasoning { get; init; }
@@ -26,11 +29,18 @@ public sealed record TokenRates
     /// <summary>Audio output tokens; null: as <see cref="Output"/>.</summary>
     public long? AudioOutput { get; init; }
 
+    /// <summary>Image input tokens; null: as <see cref="Input"/>.</summary>
+    public long? ImageInput { get; init; }
+
+    /// <summary>Image output tokens; null: as <see cref="Output"/>.</summary>
+    public long? ImageOutput { get; init; }
+
     /// <summary>The dearest rate an input token can be charged at.</summary>
-    public long HighestInput => Math.Max(Math.Max(Input, CacheRead ?? 0), Math.Max(CacheWrite ?? 0, AudioInput ?? 0));
+    public long HighestInput =>
+        Math.Max(Math.Max(Math.Max(Input, CacheRead ?? 0), Math.Max(CacheWrite ?? 0, CacheWrite1h ?? 0)), Math.Max(AudioInput ?? 0, ImageInput ?? 0));
 
     /// <summary>The dearest rate an output token can be charged at.</summary>
-    public long HighestOutput => Math.Max(Output, Math.Max(Reasoning ?? 0, AudioOutput ?? 0));
+    public long HighestOutput => Math.Max(Math.Max(Output, Reasoning ?? 0), Math.Max(AudioOutput ?? 0, ImageOutput ?? 0));
 }
 
 /// <summary>Rates that hold when a request's input exceeds a size; they then apply to all of its tokens.</summary>
@@ -47,7 +57,10 @@ public sealed record ModelPrice
     /// <summary>The provider's own model id, or a glob over them (<c>*</c>: all of the provider's models).</summary>
     public required string Model { get; init; }
 
-    /// <summary>Names this price for good: a ledger row keeps it, e.g. <c>catalog:2026-11-22</c> or <c>overlay:3f2a</c>.</summary>
+    /// <summary>
+    /// Names this price for good: a ledger row keeps it, e.g. <c>catalog:2026-11-22.5f3a01</c>, <c>overlay:3f2a91c0</c>, or with what
+    /// <see cref="Adjustment"/> made of it <c>overlay:3f2a91c0;margin=10%</c>.
+    /// </summary>
     public required string Version { get; init; }
 
     /// <summary>The standard rates.</summary>
@@ -56,8 +69,17 @@ public sealed record ModelPrice
     /// <summary>Rates for long inputs, ascending by size.</summary>
     public ImmutableArray<ContextTier> ContextTiers { get; init; } = [];
 
-    /// <summary>Rates by service tier other than the standard one, e.g. <c>priority</c>, <c>flex</c>.</summary>
+    /// <summary>Rates by service tier other than the standard one, e.g. <c>priority</c>, <c>flex</c>, <c>batch</c>.</summary>
     public ImmutableDictionary<string, TokenRates> ServiceTiers { get; init; } = ImmutableDictionary<string, TokenRates>.Empty;
+
+    /// <summary>What each call costs beside its tokens.</summary>
+    public Money PerRequest { get; init; }
+
+    /// <summary>Discount and margin, applied to the exact sum before it is rounded.</summary>
+    public PriceAdjustment Adjustment { get; init; }
+
+    /// <summary>The most tokens that the model takes in; null where unknown.</summary>
+    public long? MaxInputTokens { get; init; }
 
     /// <summary>The most tokens that the model puts out for one choice; null where unknown.</summary>
     public long? MaxOutputTokens { get; init; }
@@ -65,11 +87,20 @@ public sealed record ModelPrice
     /// <summary>The most tokens that one image in the input can count as, by the vendor's documentation.</summary>
     public long MaxImageTokens { get; init; } = 50_000;
 
+    /// <summary>When the price took or takes effect; null: it always held, as far as the list knows.</summary>
+    public DateTimeOffset? EffectiveFrom { get; init; }
+
+    /// <summary>What the vendor charges for that is in no usage report and therefore in no bill, e.g. <c>webSearch</c>.</summary>
+    public ImmutableArray<string> Unbilled { get; init; } = [];
+
+    /// <summary>Whether the bill can be bounded in advance; false where something of <see cref="Unbilled"/> comes with every call. A hard budget then refuses the model.</summary>
+    public bool Bounded { get; init; } = true;
+
     /// <summary>Where the figures come from (a page or a list) and the day they were read, e.g. <c>openai.com/api/pricing, 2026-11-22</c>.</summary>
     public string? Source { get; init; }
 
     /// <summary>
-    /// What a call cost: exact sum in 128 bits, rounded up once to a whole nano-dollar.
+    /// What a call is charged at: exact sum in 128 bits, adjusted, rounded up once to a whole nano-dollar.
     /// </summary>
     /// <param name="usage">The tokens used.</param>
     /// <param name="serviceTier">The service tier that the provider says it served with; null or one without rates of its own means standard.</param>
@@ -77,14 +108,16 @@ public sealed record ModelPrice
     public Money CostOf(in TokenUsage usage, string? serviceTier = null)
     {
         var rates = RatesFor(usage.TotalInput, serviceTier);
-        var sum = Product(usage.Input, rates.Input)
+        return Charge(checked(Product(usage.Input, rates.Input)
             + Product(usage.CacheRead, rates.CacheRead ?? rates.Input)
             + Product(usage.CacheWrite, rates.CacheWrite ?? rates.Input)
+            + Product(usage.CacheWrite1h, rates.CacheWrite1h ?? rates.CacheWrite ?? rates.Input)
             + Product(usage.AudioInput, rates.AudioInput ?? rates.Input)
+            + Product(usage.ImageInput, rates.ImageInput ?? rates.Input)
             + Product(usage.Output, rates.Output)
             + Product(usage.Reasoning, rates.Reasoning ?? rates.Output)
-            + Product(usage.AudioOutput, rates.AudioOutput ?? rates.Output);
-        return RoundUp(sum);
+            + Product(usage.AudioOutput, rates.AudioOutput ?? rates.Output)
+            + Product(usage.ImageOutput, rates.ImageOutput ?? rates.Output)));
     }
 
     /// <summary>
@@ -93,18 +126,19 @@ public sealed record ModelPrice
     /// <param name="inputTokens">No fewer than the call's input tokens.</param>
     /// <param name="outputTokens">No fewer than the call's output tokens, all choices together.</param>
     /// <param name="serviceTier">The service tier that the request asks for; null means standard.</param>
+    /// <exception cref="OverflowException">The bound exceeds what <see cref="Money"/> holds.</exception>
     public Money UpperBound(long inputTokens, long outputTokens, string? serviceTier = null)
     {
         var (input, output) = HighestRates(inputTokens, serviceTier);
-        return RoundUp(Product(inputTokens, input) + Product(outputTokens, output));
+        return Charge(checked(Product(inputTokens, input) + Product(outputTokens, output)));
     }
 
     /// <summary>The most output tokens that can be paid from an amount once the input is paid; 0 where the input alone exceeds it.</summary>
     public long AffordableOutput(Money amount, long inputTokens, string? serviceTier = null)
     {
         var (input, output) = HighestRates(inputTokens, serviceTier);
-        var available = (UInt128)(ulong)Math.Max(0, amount.Nano) * TokensPerRate;
-        var needed = Product(inputTokens, input);
+        var available = Adjustment.MostBefore((ulong)Math.Max(0, amount.Nano), TokensPerRate);
+        var needed = Product(inputTokens, input) + Fee;
         if (needed >= available)
         {
             return 0;
@@ -116,6 +150,8 @@ public sealed record ModelPrice
     public bool HasServiceTier(string? serviceTier) => IsStandard(serviceTier) || ServiceTiers.ContainsKey(serviceTier!);
 
     private const uint TokensPerRate = 1_000_000;
+
+    private UInt128 Fee => Product(TokensPerRate, PerRequest.Nano);
 
     private static bool IsStandard(string? serviceTier) => serviceTier is null or "default" or "auto" or "standard";
 
@@ -156,5 +192,5 @@ public sealed record ModelPrice
 
     private static UInt128 Product(long tokens, long rate) => (UInt128)(ulong)tokens * (ulong)rate;
 
-    private static Money RoundUp(UInt128 nanoTimesMillion) => new(checked((long)((nanoTimesMillion + (TokensPerRate - 1)) / TokensPerRate)));
+    private Money Charge(UInt128 nanoTimesMillion) => new(checked((long)Adjustment.Apply(checked(nanoTimesMillion + Fee), TokensPerRate)));
 }

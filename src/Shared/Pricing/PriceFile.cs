@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using Shared.Configuration;
 
@@ -10,23 +8,17 @@ namespace Shared.Pricing;
 /// <summary>Turns prices as they are written (dollars per million tokens) into those that calls are charged at.</summary>
 internal static class PriceFile
 {
-    private const string CatalogResource = "Shared.Pricing.catalog.yaml";
-
-    private static readonly Lazy<ImmutableArray<ModelPrice>> ShippedCatalog = new(ReadCatalog);
-
-    /// <summary>The prices that ship with the gateway, and the nominal one of the built-in simulator.</summary>
-    public static ImmutableArray<ModelPrice> Catalog => ShippedCatalog.Value;
-
-    /// <summary>Compiles the prices of one file; reports models that stand in it twice, and tiers out of order.</summary>
+    /// <summary>Compiles the prices of one file; reports models that stand in it twice for the same time, and tiers out of order.</summary>
     public static IEnumerable<ModelPrice> Compile(IReadOnlyList<PriceDeclaration> prices, ICollection<ConfigError> errors)
     {
-        Dictionary<(string, string), PriceDeclaration> seen = [];
+        Dictionary<(string, string, DateTimeOffset?), PriceDeclaration> seen = [];
         List<ModelPrice> compiled = [];
         foreach (var price in prices)
         {
-            if (!seen.TryAdd((price.Provider, price.Model), price))
+            var key = (price.Provider, price.Model, price.EffectiveFrom);
+            if (!seen.TryAdd(key, price))
             {
-                errors.Add(price.Error("model", $"the price of {price.Provider}/{price.Model} stands already in line {seen[(price.Provider, price.Model)].Node?.Line}"));
+                errors.Add(price.Error("model", $"the price of {price.Provider}/{price.Model} stands already in line {seen[key].Node?.Line}"));
             }
             for (var i = 1; i < price.ContextTiers.Count; i++)
             {
@@ -35,9 +27,10 @@ internal static class PriceFile
                     errors.Add(price.ContextTiers[i].Error("aboveInputTokens", "tiers must ascend by size"));
                 }
             }
-            compiled.Add(Compile(price, "overlay:" + Fingerprint(price)));
+            compiled.Add(Compile(price, price.Provider, price.Model, "overlay:" + Fingerprint(price)));
         }
-        return compiled;
+        // What takes effect on a day follows what held before it, wherever the two stand in the file.
+        return compiled.OrderBy(price => price.EffectiveFrom ?? DateTimeOffset.MinValue);
     }
 
     /// <summary>The price that models without one are charged at.</summary>
@@ -50,16 +43,22 @@ internal static class PriceFile
         Source = "pricing.default",
     };
 
-    private static ModelPrice Compile(PriceDeclaration price, string version) => new()
+    /// <summary>Compiles one entry.</summary>
+    public static ModelPrice Compile(ListedPrice price, string provider, string model, string version) => new()
     {
-        Provider = price.Provider,
-        Model = price.Model,
+        Provider = provider,
+        Model = model,
         Version = version,
         Rates = RatesOf(price),
         ContextTiers = [.. price.ContextTiers.Select(tier => new ContextTier(tier.AboveInputTokens, RatesOf(tier)))],
         ServiceTiers = price.ServiceTiers.ToImmutableDictionary(tier => tier.Key, tier => RatesOf(tier.Value)),
+        PerRequest = Money.FromDollars(price.PerRequest),
+        MaxInputTokens = price.MaxInputTokens,
         MaxOutputTokens = price.MaxOutputTokens,
         MaxImageTokens = price.MaxImageTokens,
+        EffectiveFrom = price.EffectiveFrom,
+        Unbilled = [.. price.Unbilled],
+        Bounded = price.Bounded,
         Source = price.Source,
     };
 
@@ -69,9 +68,12 @@ internal static class PriceFile
         Output = NanoPerMillion(rates.Output),
         CacheRead = NanoPerMillion(rates.CacheRead),
         CacheWrite = NanoPerMillion(rates.CacheWrite),
+        CacheWrite1h = NanoPerMillion(rates.CacheWrite1h),
         Reasoning = NanoPerMillion(rates.Reasoning),
         AudioInput = NanoPerMillion(rates.AudioInput),
         AudioOutput = NanoPerMillion(rates.AudioOutput),
+        ImageInput = NanoPerMillion(rates.ImageInput),
+        ImageOutput = NanoPerMillion(rates.ImageOutput),
     };
 
     private static long NanoPerMillion(decimal dollarsPerMillion) => Money.FromDollars(dollarsPerMillion).Nano;
@@ -87,29 +89,4 @@ internal static class PriceFile
         }
         return Convert.ToHexStringLower(SHA256.HashData(text.ToArray()))[..8];
     }
-
-    private static ImmutableArray<ModelPrice> ReadCatalog()
-    {
-        using var stream = typeof(PriceFile).Assembly.GetManifestResourceStream(CatalogResource)
-            ?? throw new InvalidOperationException($"The assembly lacks the resource {CatalogResource}.");
-        using var reader = new StreamReader(stream, Encoding.UTF8);
-        List<ConfigError> errors = [];
-        var file = YamlNodes.Read("catalog.yaml", reader.ReadToEnd(), errors) is { } node ? new ConfigBinder(errors, SecretReferences.None).Bind<PriceFileDeclaration>(node) : null;
-        if (file is null || errors.Count > 0)
-        {
-            throw new ConfigurationException([.. errors.Select(error => error.ToString())]);
-        }
-        var version = string.Create(CultureInfo.InvariantCulture, $"catalog:{file.Version}");
-        return [Simulator, .. file.Prices.Select(price => Compile(price, version))];
-    }
-
-    private static ModelPrice Simulator { get; } = new()
-    {
-        Provider = "simulator",
-        Model = "*",
-        Version = "built-in:1",
-        Rates = new TokenRates { Input = Money.NanoPerDollar, Output = 2 * Money.NanoPerDollar },
-        MaxOutputTokens = 4096,
-        Source = "a nominal price, so that budgets can be tried offline",
-    };
 }

@@ -6,19 +6,25 @@ namespace Shared.Pricing;
 /// </summary>
 public readonly record struct TokenUsage
 {
-    /// <summary>Input tokens that were neither read from nor written to a prompt cache, all modalities but audio.</summary>
+    /// <summary>Input tokens that were neither read from nor written to a prompt cache, all modalities but those counted apart.</summary>
     public long Input { get; init; }
 
     /// <summary>Input tokens read from a prompt cache.</summary>
     public long CacheRead { get; init; }
 
-    /// <summary>Input tokens written to a prompt cache.</summary>
+    /// <summary>Input tokens written to a prompt cache, save those of <see cref="CacheWrite1h"/>.</summary>
     public long CacheWrite { get; init; }
+
+    /// <summary>Input tokens that were reported as written to a prompt cache for an hour.</summary>
+    public long CacheWrite1h { get; init; }
 
     /// <summary>Audio input tokens.</summary>
     public long AudioInput { get; init; }
 
-    /// <summary>Output tokens that the client sees, all modalities but audio.</summary>
+    /// <summary>Image input tokens, where the provider reports them apart.</summary>
+    public long ImageInput { get; init; }
+
+    /// <summary>Output tokens that the client sees, all modalities but those counted apart.</summary>
     public long Output { get; init; }
 
     /// <summary>Output tokens spent on reasoning.</summary>
@@ -27,11 +33,14 @@ public readonly record struct TokenUsage
     /// <summary>Audio output tokens.</summary>
     public long AudioOutput { get; init; }
 
+    /// <summary>Image output tokens, where the provider reports them apart.</summary>
+    public long ImageOutput { get; init; }
+
     /// <summary>All input tokens.</summary>
-    public long TotalInput => Input + CacheRead + CacheWrite + AudioInput;
+    public long TotalInput => Input + CacheRead + CacheWrite + CacheWrite1h + AudioInput + ImageInput;
 
     /// <summary>All output tokens.</summary>
-    public long TotalOutput => Output + Reasoning + AudioOutput;
+    public long TotalOutput => Output + Reasoning + AudioOutput + ImageOutput;
 
     /// <summary>All tokens.</summary>
     public long Total => TotalInput + TotalOutput;

@@ -19,9 +19,9 @@ internal static class CanonicalText
     public static string Write(ConfigurationSources sources, IReadOnlyDictionary<string, ProviderDeclaration> detected, IEnumerable<ToolManifest> manifests)
     {
         var gateway = sources.Gateway;
-        var lines = new SortedSet<string>(StringComparer.Ordinal)
-        {
-            Line("catalog", "", json => json.WriteStringValue(PriceFile.Catalog[^1].Version)),
+        List<string> lines =
+        [
+            Line("catalog", "", json => json.WriteStringValue(PriceCatalog.Version)),
             Line("settings", "", json => ConfigWriter.Write(json, gateway with
             {
                 Providers = new Dictionary<string, ProviderDeclaration>(),
@@ -32,7 +32,11 @@ internal static class CanonicalText
                 Customers = new Dictionary<string, CustomerDeclaration>(),
                 Prices = [],
             })),
-        };
+        ];
+        if (LastPriceChange(sources) is { } day)
+        {
+            lines.Add(Line("pricesAsOf", "", json => json.WriteStringValue(day)));
+        }
         AddAll(lines, "detected", detected);
         AddAll(lines, "provider", gateway.Providers);
         AddAll(lines, "route", gateway.Routes);
@@ -53,14 +57,16 @@ internal static class CanonicalText
         }
         foreach (var key in sources.StoredKeys)
         {
-            lines.Add(Line("storedKey", key.Id, json => WriteKey(json, key)));
+            lines.Add(key.Derivation.Line ??= Line("storedKey", key.Id, json => WriteKey(json, key)));
         }
+        // Two declarations of one thing are refused elsewhere.
+        lines.Sort(StringComparer.Ordinal);
         return string.Join('\n', lines);
     }
 
     public static string RevisionOf(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..RevisionLength];
 
-    private static void AddAll<T>(SortedSet<string> lines, string kind, IReadOnlyDictionary<string, T> declarations) where T : Declaration
+    private static void AddAll<T>(List<string> lines, string kind, IReadOnlyDictionary<string, T> declarations) where T : Declaration
     {
         foreach (var (id, declaration) in declarations)
         {
@@ -71,8 +77,13 @@ internal static class CanonicalText
     // What may be reached depends on who declared it.
     private static string KindOf(string kind, Declaration declaration) => declaration.FromAdminApi ? "stored " + kind : kind;
 
+    // Which of the dated prices hold is no declaration either.
+    private static DateTimeOffset? LastPriceChange(ConfigurationSources sources) => sources.PriceOverlay.Concat(sources.Gateway.Prices)
+        .Select(price => price.EffectiveFrom).OfType<DateTimeOffset>().Concat(PriceCatalog.Changes)
+        .Where(day => day <= sources.AsOf).Max(day => (DateTimeOffset?)day);
+
     // Of two prices of one model the later wins, so their order counts.
-    private static void AddPrices(SortedSet<string> lines, string kind, IReadOnlyList<PriceDeclaration> prices)
+    private static void AddPrices(List<string> lines, string kind, IReadOnlyList<PriceDeclaration> prices)
     {
         for (var i = 0; i < prices.Count; i++)
         {

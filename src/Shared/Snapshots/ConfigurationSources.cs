@@ -15,6 +15,9 @@ internal sealed record ConfigurationSources
 
     public required IReadOnlyCollection<StoredKey> StoredKeys { get; init; }
 
+    /// <summary>The moment whose prices hold.</summary>
+    public DateTimeOffset AsOf { get; init; } = TimeProvider.System.GetUtcNow();
+
     /// <summary>What the gateway file is called in messages.</summary>
     public required string GatewayFile { get; init; }
 
@@ -34,7 +37,8 @@ internal sealed record ConfigurationSources
         return stored.Entities.IsEmpty ? declared : new StoredEntities(secrets.ForAdminApi(), errors).AddTo(declared, stored);
     }
 
-    private static GatewayDeclaration ReadGateway(SnapshotPaths paths, SourceFiles files, SecretReferences secrets, ICollection<ConfigError> errors)
+    /// <summary>What the gateway file declares; its defaults where there is none.</summary>
+    internal static GatewayDeclaration ReadGateway(SnapshotPaths paths, SourceFiles files, SecretReferences secrets, ICollection<ConfigError> errors)
     {
         if (paths.ConfigFile is not { } path)
         {
@@ -51,7 +55,8 @@ internal sealed record ConfigurationSources
         return (YamlNodes.Read(path, text, errors) is { } node ? new ConfigBinder(errors, secrets).Bind<GatewayDeclaration>(node) : null) ?? new GatewayDeclaration();
     }
 
-    private static IReadOnlyList<PriceDeclaration> ReadPriceFile(SnapshotPaths paths, GatewayDeclaration gateway, SourceFiles files, ICollection<ConfigError> errors)
+    /// <summary>The prices of the file that <c>priceFile</c> names.</summary>
+    internal static IReadOnlyList<PriceDeclaration> ReadPriceFile(SnapshotPaths paths, GatewayDeclaration gateway, SourceFiles files, ICollection<ConfigError> errors)
     {
         if (gateway.PriceFile is not { } name)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Shared.Configuration;
+using Shared.Stored;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
@@ -12,6 +13,12 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     private readonly Dictionary<string, Owner> teams = [];
     private readonly Dictionary<string, Owner> users = [];
     private readonly Dictionary<string, KeyDeclaration> declarations = [];
+
+    /// <summary>What errors call a stored key.</summary>
+    public static string SourceOf(string id) => StoredDocuments.SourceOf(id);
+
+    /// <summary>Users, teams and customers; complete once the keys are compiled.</summary>
+    public IEnumerable<Owner> Owners => [.. users.Values, .. teams.Values, .. customers.Values];
 
     /// <summary>All keys by id: those of the file and those of the database.</summary>
     public Dictionary<string, VirtualKey> Compile(IEnumerable<StoredKey> stored)
@@ -73,7 +80,12 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
             return;
         }
-        var (declaration, found) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), $"key {stored.Id} in the database");
+        var derived = stored.Derivation;
+        if (derived.Errors is null)
+        {
+            (derived.Declaration, derived.Errors) = KeyDeclarationJson.Parse(Encoding.UTF8.GetBytes(stored.Declaration), SourceOf(stored.Id));
+        }
+        var declaration = derived.Declaration;
         if (stored.RevokedAt is not null)
         {
             // A revoked key is only there to be told apart from an unknown one: what it referred to may be gone.
@@ -88,7 +100,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
             });
             return;
         }
-        foreach (var error in found)
+        foreach (var error in derived.Errors)
         {
             errors.Add(error);
         }

@@ -30,6 +30,9 @@ public sealed class Snapshot
     /// <summary>Virtual keys by id.</summary>
     public required FrozenDictionary<string, VirtualKey> Keys { get; init; }
 
+    /// <summary>Users, teams and customers, whether a key is theirs or not.</summary>
+    public ImmutableArray<Owner> Owners { get; init; } = [];
+
     /// <summary>Providers by id.</summary>
     public required FrozenDictionary<string, Provider> Providers { get; init; }
 

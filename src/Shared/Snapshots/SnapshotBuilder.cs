@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using Shared.Configuration;
 using Shared.Pricing;
+using Shared.Storage;
 
 namespace Shared.Snapshots;
 
@@ -15,14 +16,16 @@ internal static class SnapshotBuilder
         var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
         var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi).Compile(sources.Manifests);
         var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
+        var owners = new OwnerCompiler(gateway, sources.GatewayFile, errors);
         var snapshot = new Snapshot
         {
             Revision = CanonicalText.RevisionOf(text),
-            Keys = new OwnerCompiler(gateway, sources.GatewayFile, errors).Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Keys = owners.Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Owners = [.. owners.Owners],
             Providers = providers.ToFrozenDictionary(),
             Routes = new RouteCompiler(providers, errors).Compile(gateway.Routes).ToFrozenDictionary(),
             Manifests = manifests,
-            Prices = PricesOf(sources, providers, errors),
+            Prices = PricesOf(sources, providers.Keys, errors),
             Settings = new GatewaySettings
             {
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
@@ -30,6 +33,15 @@ internal static class SnapshotBuilder
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
                 MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
+                Retention = new RetentionSettings
+                {
+                    Ledger = gateway.Retention.Ledger,
+                    Usage = gateway.Retention.Usage,
+                    Audit = gateway.Retention.Audit,
+                    Revisions = gateway.Retention.Revisions,
+                    MaxDatabaseBytes = gateway.Retention.MaxDatabaseSize.Bytes,
+                    MinFreeDiskBytes = gateway.Retention.MinFreeDisk.Bytes,
+                },
                 Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
         };
@@ -38,29 +50,35 @@ internal static class SnapshotBuilder
         {
             errors.Add(gateway.Limits.Error("bodyMemory", $"{gateway.Limits.BodyMemory} is less than maxBodyBytes, {gateway.Limits.MaxBodyBytes}: the largest body could never be held"));
         }
+        if (gateway.Retention.Usage < gateway.Retention.Ledger)
+        {
+            errors.Add(gateway.Retention.Error("usage", "is shorter than 'ledger': the sums would be gone before the attempts that they are of"));
+        }
         return (snapshot, text);
     }
 
     /// <summary>
-    /// Builds a snapshot of nothing and drops it. Compiling this code to machine code and reading the price catalog take longer than building a
-    /// snapshot does; done on another thread while the host is put together, they leave the start sooner.
+    /// Builds a snapshot of nothing and drops it. Compiling this code to machine code takes longer than building a snapshot does;
+    /// done on another thread while the host is put together, they leave the start sooner.
     /// </summary>
     public static void WarmUp()
     {
         List<ConfigError> errors = [];
         const string Sample = "limits: {maxBodyBytes: 1MiB}\nproviders: {a: {baseUrl: 'http://localhost', headers: {x: y}, headerTimeout: 1s}}\nroutes: {r: {targets: [a/b]}}\n";
         var gateway = YamlNodes.Read("", Sample, errors) is { } node ? new ConfigBinder(errors, SecretReferences.None).Bind<GatewayDeclaration>(node) : null;
-        Build(new ConfigurationSources { Gateway = gateway ?? new(), PriceOverlay = [], Manifests = [], StoredKeys = [], GatewayFile = "" }, _ => null, errors);
+        var (snapshot, _) = Build(new ConfigurationSources { Gateway = gateway ?? new(), PriceOverlay = [], Manifests = [], StoredKeys = [], GatewayFile = "" }, _ => null, errors);
+        snapshot.Prices.Find("openai", "gpt-4o");
     }
 
-    private static PriceBook PricesOf(ConfigurationSources sources, Dictionary<string, Provider> providers, ICollection<ConfigError> errors)
+    /// <summary>Compiles the prices alone.</summary>
+    public static PriceBook PricesOf(ConfigurationSources sources, ICollection<string> providers, ICollection<ConfigError> errors)
     {
         var pricing = sources.Gateway.Pricing;
         foreach (var price in sources.PriceOverlay.Concat(sources.Gateway.Prices))
         {
-            if (price.Provider.Length > 0 && !providers.ContainsKey(price.Provider) && KnownProviders.Find(price.Provider) is null)
+            if (price.Provider.Length > 0 && !providers.Contains(price.Provider) && KnownProviders.Find(price.Provider) is null)
             {
-                string[] known = [.. providers.Keys.Union(KnownProviders.All.Select(provider => provider.Id))];
+                string[] known = [.. providers.Union(KnownProviders.All.Select(provider => provider.Id))];
                 errors.Add(price.Error("provider", $"there is no provider '{price.Provider}'; {Nearest.Hint(price.Provider, known)}"));
             }
         }
@@ -72,9 +90,21 @@ internal static class SnapshotBuilder
         {
             errors.Add(pricing.Error("default", "has a meaning only where 'unknown' is 'default'"));
         }
+        for (var i = 0; i < pricing.Adjustments.Count; i++)
+        {
+            if (pricing.Adjustments[i] is { Discount: null, Margin: null } rule)
+            {
+                errors.Add(rule.Error("discount", "a rule needs a discount, a margin or both"));
+            }
+        }
         return new PriceBook(
-            [.. PriceFile.Catalog, .. PriceFile.Compile(sources.PriceOverlay, errors), .. PriceFile.Compile(sources.Gateway.Prices, errors)],
+            [.. PriceFile.Compile(sources.PriceOverlay, errors), .. PriceFile.Compile(sources.Gateway.Prices, errors)],
             pricing.Default is null && pricing.Unknown == UnknownPrice.Default ? UnknownPricePolicy.DenyUnderHardBudget : (UnknownPricePolicy)pricing.Unknown,
-            pricing.Default is null ? null : PriceFile.CompileDefault(pricing.Default));
+            pricing.Default is null ? null : PriceFile.CompileDefault(pricing.Default),
+            sources.AsOf)
+        {
+            Adjustments = [.. pricing.Adjustments.Select(rule => new AdjustmentRule(rule.Provider, rule.Model, rule.Discount?.Hundredths, rule.Margin?.Hundredths))],
+            PricedAs = pricing.PricedAs.ToFrozenDictionary(),
+        };
     }
 }

@@ -28,6 +28,7 @@ public sealed class SnapshotLoader : IDisposable
     private readonly SnapshotStore store;
     private readonly ISnapshotCompiler[] compilers;
     private readonly IStoredConfiguration? stored;
+    private readonly TimeProvider clock;
     private readonly ILogger<SnapshotLoader> logger;
     private readonly SemaphoreSlim building = new(1, 1);
     private volatile SourceFiles? files;
@@ -35,18 +36,22 @@ public sealed class SnapshotLoader : IDisposable
     private volatile TelemetryDeclaration telemetry = new();
     private volatile ServerSettings server = new();
     private volatile Lazy<IReadOnlyList<DeclaredEntity>> declared = new(() => []);
+    private volatile Lazy<IReadOnlyDictionary<string, DeclaredKey>> declaredKeys = new(() => new Dictionary<string, DeclaredKey>());
+    private volatile StoredConfiguration serving = StoredConfiguration.Empty;
+    private (StoredConfiguration Configuration, long Changes)? held;
     private (PublishedRevision Revision, ChangedBy By)? unrecorded;
     private long storedChanges;
     private long storedChangesBuilt;
 
     /// <summary>A loader; nothing is read yet.</summary>
-    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, ILogger<SnapshotLoader> logger, IStoredConfiguration? stored = null)
+    public SnapshotLoader(SnapshotPaths paths, SnapshotStore store, IEnumerable<ISnapshotCompiler> compilers, ILogger<SnapshotLoader> logger, IStoredConfiguration? stored = null, TimeProvider? clock = null)
     {
         this.paths = paths;
         this.store = store;
         this.logger = logger;
         this.compilers = [.. compilers];
         this.stored = stored;
+        this.clock = clock ?? TimeProvider.System;
         stored?.Changed += OnStoredChanged;
     }
 
@@ -58,6 +63,12 @@ public sealed class SnapshotLoader : IDisposable
 
     /// <summary>Everything that is declared by name, with where it is declared, as it serves.</summary>
     public IReadOnlyList<DeclaredEntity> Declared => declared.Value;
+
+    /// <summary>The keys that files declare, by id, as they serve.</summary>
+    public IReadOnlyDictionary<string, DeclaredKey> DeclaredKeys => declaredKeys.Value;
+
+    /// <summary>What is stored, as it serves: the snapshot that is in force was built from it.</summary>
+    public StoredConfiguration Stored => serving;
 
     /// <summary>Where the configuration sends telemetry. Takes effect at start only.</summary>
     public TelemetryDeclaration Telemetry => telemetry;
@@ -94,6 +105,7 @@ public sealed class SnapshotLoader : IDisposable
         await building.WaitAsync(cancellationToken);
         try
         {
+            Record();
             var errors = BuildAndPublish(Files);
             if (errors.Count > 0)
             {
@@ -129,7 +141,7 @@ public sealed class SnapshotLoader : IDisposable
         await building.WaitAsync(CancellationToken.None);
         try
         {
-            var before = source.Read();
+            var before = ReadStored(source);
             var after = edit(before);
             var seen = files;
             var build = Build(after);
@@ -142,9 +154,14 @@ public sealed class SnapshotLoader : IDisposable
             }
             if (!dryRun && !ReferenceEquals(before, after))
             {
-                source.Commit(before, after, by, new PublishedRevision(build.Snapshot.Revision, build.Text));
+                Record();
+                // Until it is written it is not known; should writing fail, what is there is read anew.
+                held = null;
+                var changes = Interlocked.Read(ref storedChanges);
+                var written = source.Commit(before, after, by, new PublishedRevision(build.Snapshot.Revision, build.Text));
+                held = (written, changes);
                 unrecorded = null;
-                Publish(build, by);
+                Publish(build with { Stored = written }, by);
             }
             return new ChangeOutcome(build.Snapshot.Revision, [], []);
         }
@@ -154,10 +171,10 @@ public sealed class SnapshotLoader : IDisposable
         }
     }
 
-    /// <summary>Builds anew if a file or what is stored is not as it was, and keeps the text of a revision that is not kept yet.</summary>
+    /// <summary>Builds anew if a file or what is stored is not as it was or a price takes effect, and keeps the text of a revision that is not kept yet.</summary>
     internal async Task ReloadIfChangedAsync(CancellationToken cancellationToken)
     {
-        if (Interlocked.Read(ref storedChanges) != Interlocked.Read(ref storedChangesBuilt) || files is null || files.HaveChanged())
+        if (Interlocked.Read(ref storedChanges) != Interlocked.Read(ref storedChangesBuilt) || files is null || files.HaveChanged() || (store.HasCurrent && store.Current.Prices.NextChange <= clock.GetUtcNow()))
         {
             await ReloadAsync(cancellationToken);
             return;
@@ -183,7 +200,7 @@ public sealed class SnapshotLoader : IDisposable
     private List<string> BuildAndPublish(ChangedBy by)
     {
         var changes = Interlocked.Read(ref storedChanges);
-        var build = Build(stored?.Read() ?? StoredConfiguration.Empty);
+        var build = Build(stored is null ? StoredConfiguration.Empty : ReadStored(stored));
         Interlocked.Exchange(ref storedChangesBuilt, changes);
         if (build.Errors.Count == 0)
         {
@@ -192,11 +209,24 @@ public sealed class SnapshotLoader : IDisposable
         return [.. build.Errors.Select(error => error.ToString())];
     }
 
+    // The data folder belongs to this process alone, so that what was read or written last is what is there, unless somebody says otherwise.
+    private StoredConfiguration ReadStored(IStoredConfiguration source)
+    {
+        var changes = Interlocked.Read(ref storedChanges);
+        if (held is { } known && known.Changes == changes)
+        {
+            return known.Configuration;
+        }
+        var read = source.Read();
+        held = (read, changes);
+        return read;
+    }
+
     private SnapshotBuild Build(StoredConfiguration configuration)
     {
         List<ConfigError> found = [];
         var read = new SourceFiles(paths.ManifestDirectory);
-        var sources = ConfigurationSources.Read(paths, read, configuration, found);
+        var sources = ConfigurationSources.Read(paths, read, configuration, found) with { AsOf = clock.GetUtcNow() };
         files = read;
         var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
         List<ConfigError> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column)];
@@ -206,14 +236,16 @@ public sealed class SnapshotLoader : IDisposable
             snapshot.Compile(compilers, refused);
             errors.AddRange(refused.Select(message => new ConfigError("", 0, 0, "", message)));
         }
-        return new SnapshotBuild(snapshot, text, sources, errors);
+        return new SnapshotBuild(snapshot, text, sources, configuration, errors);
     }
 
     private void Publish(SnapshotBuild build, ChangedBy by)
     {
         (currentText, telemetry) = (build.Text, build.Sources.Gateway.Telemetry);
+        serving = build.Stored;
         server = ServerCompiler.Compile(build.Sources.Gateway.Server, build.Sources.GatewayFile, []);
         declared = new Lazy<IReadOnlyList<DeclaredEntity>>(() => DeclaredEntity.ListAll(build.Sources));
+        declaredKeys = new Lazy<IReadOnlyDictionary<string, DeclaredKey>>(() => DeclaredKey.ListAll(build.Sources));
         if (store.Publish(build.Snapshot))
         {
             var snapshot = build.Snapshot;
@@ -246,5 +278,5 @@ public sealed class SnapshotLoader : IDisposable
         StoredChanged?.Invoke();
     }
 
-    private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, IReadOnlyList<ConfigError> Errors);
+    private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors);
 }

@@ -11,7 +11,7 @@ namespace Shared.Snapshots;
 internal sealed class StoredEntities(SecretReferences secrets, ICollection<ConfigError> errors)
 {
     /// <summary>What errors call a stored entity.</summary>
-    public static string SourceOf(EntityName name) => $"{name} of the admin API";
+    public static string SourceOf(EntityName name) => StoredDocuments.SourceOf(name);
 
     /// <summary>The sources with the stored entities among them.</summary>
     public ConfigurationSources AddTo(ConfigurationSources sources, StoredConfiguration stored)
@@ -81,14 +81,15 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
         {
             return;
         }
+        if ($"{price.Provider}/{price.Model}" != entity.Name.Id)
+        {
+            errors.Add(price.Error("model", $"the price is kept as '{entity.Name.Id}', but names '{price.Provider}/{price.Model}'"));
+            return;
+        }
         if (prices.Concat(own).FirstOrDefault(known => known.Provider == price.Provider && known.Model == price.Model) is { } other)
         {
             errors.Add(DeclaredTwice(entity, other));
             return;
-        }
-        if ($"{price.Provider}/{price.Model}" != entity.Name.Id)
-        {
-            errors.Add(price.Error("model", $"the price is kept as '{entity.Name.Id}', but names '{price.Provider}/{price.Model}'"));
         }
         prices.Add(price);
     }
@@ -99,14 +100,15 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
         {
             return;
         }
+        if (manifest.Metadata.Id != entity.Name.Id)
+        {
+            errors.Add(manifest.Metadata.Error("id", $"the manifest is kept as '{entity.Name.Id}', but names '{manifest.Metadata.Id}'"));
+            return;
+        }
         if (manifests.Find(known => known.Metadata.Id == manifest.Metadata.Id) is { } other)
         {
             errors.Add(DeclaredTwice(entity, other));
             return;
-        }
-        if (manifest.Metadata.Id != entity.Name.Id)
-        {
-            errors.Add(manifest.Metadata.Error("id", $"the manifest is kept as '{entity.Name.Id}', but names '{manifest.Metadata.Id}'"));
         }
         manifests.Add(manifest);
     }

@@ -12,6 +12,9 @@ public sealed class ConfigurationStore : IStoredConfiguration
     private readonly SecretVault vault;
     private readonly TimeProvider clock;
 
+    // Set under the database's lock.
+    private PublishedRevision? newest;
+
     /// <summary>A store over a database; nothing is read yet.</summary>
     public ConfigurationStore(GatewayDatabase database, KeyStore keys, SecretVault vault, TimeProvider clock)
     {
@@ -31,9 +34,11 @@ public sealed class ConfigurationStore : IStoredConfiguration
     });
 
     /// <inheritdoc/>
-    public void Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => database.Use(session =>
+    public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => database.Use(session =>
     {
-        var now = clock.GetUtcNow();
+        // To the millisecond, as it is read back.
+        var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds());
+        var written = after;
         session.InOneTransaction(() =>
         {
             void Audit(string action, string kind, string id, string? was, string? becomes) =>
@@ -41,45 +46,44 @@ public sealed class ConfigurationStore : IStoredConfiguration
 
             foreach (var (id, old, key) in Differences(before.Keys, after.Keys))
             {
-                WriteKey(session, now, by, old, key ?? throw new InvalidOperationException($"The key {id} cannot be deleted, only revoked."), Audit);
+                var becomes = key ?? throw new InvalidOperationException($"The key {id} cannot be deleted, only revoked.");
+                var stamped = becomes with { CreatedBy = old?.CreatedBy ?? by.Actor, CreatedAt = old?.CreatedAt ?? now, ChangedBy = by.Actor, ChangedAt = now };
+                written = written.With(stamped);
+                KeyStore.Write(session, stamped, now);
+                Audit(ActionOf(old, stamped), "key", id, old?.Declaration, stamped.Declaration);
             }
             foreach (var (name, old, entity) in Differences(before.Entities, after.Entities))
             {
-                WriteEntity(session, now, by, name, entity);
+                var stamped = entity is null ? null : entity with { CreatedBy = old?.CreatedBy ?? by.Actor, CreatedAt = old?.CreatedAt ?? now, ChangedBy = by.Actor, ChangedAt = now };
+                written = stamped is null ? written : written with { Entities = written.Entities.SetItem(name, stamped) };
+                WriteEntity(session, name, stamped);
                 Audit(ActionOf(old, entity), KindOf(name.Kind), name.Id, old?.Declaration, entity?.Declaration);
             }
             foreach (var (name, old, secret) in Differences(before.Secrets, after.Secrets))
             {
-                WriteSecret(session, now, by, name, secret);
+                var stamped = secret is null ? null : secret with { ChangedBy = by.Actor, ChangedAt = now };
+                written = stamped is null ? written : written with { Secrets = written.Secrets.SetItem(name, stamped) };
+                WriteSecret(session, name, stamped);
                 Audit(ActionOf(old, secret), "secret", name, null, null);
             }
-            RevisionLog.Write(session, now, by, revision);
+            RevisionLog.Write(session, now, by, revision, newest);
         });
-        return 0;
+        newest = revision;
+        return written;
     });
 
     /// <inheritdoc/>
     public void Record(PublishedRevision revision, ChangedBy by) => database.Use(session =>
     {
-        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision));
+        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision, newest));
+        newest = revision;
         return 0;
     });
 
     /// <summary>How a kind is called in the database, the audit and the admin API: <c>provider</c>, <c>route</c>, ….</summary>
     public static string KindOf(EntityKind kind) => Scalars.CamelCase(kind.ToString());
 
-    private static void WriteKey(SqliteSession session, DateTimeOffset now, ChangedBy by, StoredKey? old, StoredKey key, Action<string, string, string, string?, string?> audit)
-    {
-        var stamped = old is null ? key with { CreatedBy = by.Actor, CreatedAt = now } : key;
-        KeyStore.Write(session, stamped, now);
-        var action = old is null ? "created"
-            : old.RevokedAt is null && key.RevokedAt is not null ? "revoked"
-            : !old.Secrets.SequenceEqual(key.Secrets) ? "rotated"
-            : "changed";
-        audit(action, "key", key.Id, old?.Declaration, key.Declaration);
-    }
-
-    private static void WriteEntity(SqliteSession session, DateTimeOffset now, ChangedBy by, EntityName name, StoredEntity? entity)
+    private static void WriteEntity(SqliteSession session, EntityName name, StoredEntity? entity)
     {
         if (entity is null)
         {
@@ -89,13 +93,14 @@ public sealed class ConfigurationStore : IStoredConfiguration
         }
         using var upsert = session.Prepare(
             """
-            INSERT INTO entities (kind, id, declaration, created_by, created_at, changed_by, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?5)
-            ON CONFLICT (kind, id) DO UPDATE SET declaration = ?3, changed_by = ?4, changed_at = ?5
+            INSERT INTO entities (kind, id, declaration, created_by, created_at, changed_by, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT (kind, id) DO UPDATE SET declaration = ?3, changed_by = ?6, changed_at = ?7
             """);
-        upsert.Add(KindOf(name.Kind)).Add(name.Id).Add(entity.Declaration).Add(by.Actor).Add(now.ToUnixTimeMilliseconds()).Run();
+        upsert.Add(KindOf(name.Kind)).Add(name.Id).Add(entity.Declaration).Add(entity.CreatedBy).Add(entity.CreatedAt.ToUnixTimeMilliseconds())
+            .Add(entity.ChangedBy).Add(entity.ChangedAt.ToUnixTimeMilliseconds()).Run();
     }
 
-    private void WriteSecret(SqliteSession session, DateTimeOffset now, ChangedBy by, string name, StoredSecret? secret)
+    private void WriteSecret(SqliteSession session, string name, StoredSecret? secret)
     {
         if (secret is null)
         {
@@ -105,7 +110,8 @@ public sealed class ConfigurationStore : IStoredConfiguration
         }
         using var upsert = session.Prepare(
             "INSERT INTO secrets (name, sealed, changed_by, changed_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET sealed = ?2, changed_by = ?3, changed_at = ?4");
-        upsert.Add(name).Add(vault.Seal(name, secret.Value ?? throw new InvalidOperationException($"The secret '{name}' has no value."))).Add(by.Actor).Add(now.ToUnixTimeMilliseconds()).Run();
+        upsert.Add(name).Add(vault.Seal(name, secret.Value ?? throw new InvalidOperationException($"The secret '{name}' has no value.")))
+            .Add(secret.ChangedBy).Add(secret.ChangedAt.ToUnixTimeMilliseconds()).Run();
     }
 
     private static IEnumerable<StoredEntity> ReadEntities(SqliteSession session)
@@ -155,6 +161,11 @@ public sealed class ConfigurationStore : IStoredConfiguration
             }
         }
     }
+
+    private static string ActionOf(StoredKey? old, StoredKey key) => old is null ? "created"
+        : old.RevokedAt is null && key.RevokedAt is not null ? "revoked"
+        : !old.Secrets.SequenceEqual(key.Secrets) ? "rotated"
+        : "changed";
 
     private static string ActionOf(object? old, object? becomes) => old is null ? "created" : becomes is null ? "deleted" : "changed";
 }

@@ -55,7 +55,12 @@ public sealed class RevisionLog(GatewayDatabase database)
     });
 
     /// <summary>Keeps a revision in the caller's transaction, unless it is the newest already.</summary>
-    internal static void Write(SqliteSession session, DateTimeOffset now, ChangedBy by, PublishedRevision revision)
+    /// <param name="session">The database.</param>
+    /// <param name="now">When.</param>
+    /// <param name="by">Who made it.</param>
+    /// <param name="revision">The revision.</param>
+    /// <param name="known">One that may be the newest in the database, so that its text need not be put together from there.</param>
+    internal static void Write(SqliteSession session, DateTimeOffset now, ChangedBy by, PublishedRevision revision, PublishedRevision? known = null)
     {
         long? newest = null;
         var differences = 0;
@@ -68,6 +73,7 @@ public sealed class RevisionLog(GatewayDatabase database)
                     return;
                 }
                 newest = select.Int64(0);
+                known = known?.Revision == select.Text(1) ? known : null;
             }
         }
         using (var select = session.Prepare("SELECT count(*) FROM revisions WHERE sequence > (SELECT max(sequence) FROM revisions WHERE base IS NULL)"))
@@ -79,19 +85,28 @@ public sealed class RevisionLog(GatewayDatabase database)
         var whole = newest is null || differences >= DifferencesInARow;
         using var insert = session.Prepare("INSERT INTO revisions (revision, published_at, changed_by, base, lines) VALUES (?, ?, ?, ?, ?)");
         insert.Add(revision.Revision).Add(now.ToUnixTimeMilliseconds()).Add(by.Actor).Add(whole ? null : newest)
-            .Add(Pack(whole ? lines.Select(line => '+' + line) : Difference(LinesOf(session, newest!.Value), lines))).Run();
+            .Add(Pack(whole ? lines.Select(line => '+' + line) : Difference(known?.Text.Split('\n') ?? [.. LinesOf(session, newest!.Value)], lines))).Run();
     }
 
-    private static IEnumerable<string> Difference(IEnumerable<string> before, string[] after)
+    // Both are in ordinal order.
+    private static IEnumerable<string> Difference(string[] before, string[] after)
     {
-        var old = before.ToHashSet(StringComparer.Ordinal);
-        foreach (var line in after.Where(line => !old.Remove(line)))
+        var (old, present) = (0, 0);
+        while (old < before.Length || present < after.Length)
         {
-            yield return '+' + line;
-        }
-        foreach (var line in old)
-        {
-            yield return '-' + line;
+            var order = old == before.Length ? 1 : present == after.Length ? -1 : string.CompareOrdinal(before[old], after[present]);
+            if (order < 0)
+            {
+                yield return '-' + before[old++];
+            }
+            else if (order > 0)
+            {
+                yield return '+' + after[present++];
+            }
+            else
+            {
+                (old, present) = (old + 1, present + 1);
+            }
         }
     }
 

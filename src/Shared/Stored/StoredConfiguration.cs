@@ -121,8 +121,9 @@ public interface IStoredConfiguration
     StoredConfiguration Read();
 
     /// <summary>Writes what is different, an audit record of each difference, and the revision, all or nothing.</summary>
+    /// <returns>What is stored now: <paramref name="after"/> with who and when filled in.</returns>
     /// <exception cref="Storage.StorageException">The database cannot be written.</exception>
-    void Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision);
+    StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision);
 
     /// <summary>Keeps the text of a revision that came from elsewhere, such as a changed file. One that is the newest already is not kept twice.</summary>
     /// <exception cref="Storage.StorageException">The database cannot be written.</exception>

@@ -48,6 +48,7 @@ public sealed class AdminKeys
     private const string FirstStart = "first-start";
     private const string Columns = "id, name, read_only, created_by, created_at, expires_at, revoked_by, revoked_at, secret_hash";
 
+    private readonly Lock changing = new();
     private readonly GatewayDatabase database;
     private readonly KeyStore keys;
     private readonly TimeProvider clock;
@@ -144,11 +145,15 @@ public sealed class AdminKeys
     /// <exception cref="StorageException">The database cannot be written.</exception>
     public IssuedKey? Rotate(string id, TimeSpan overlap, ChangedBy by)
     {
-        var now = clock.GetUtcNow();
-        if (!held.TryGetValue(id, out var old) || !old.Key.HoldsAt(now))
+        lock (changing)
         {
-            return null;
+            return held.TryGetValue(id, out var old) && old.Key.HoldsAt(clock.GetUtcNow()) ? Replace(id, old, overlap, by) : null;
         }
+    }
+
+    private IssuedKey Replace(string id, (byte[] Hash, AdminKey Key) old, TimeSpan overlap, ChangedBy by)
+    {
+        var now = clock.GetUtcNow();
         var end = now + overlap;
         var ending = old.Key with { ExpiresAt = old.Key.ExpiresAt < end ? old.Key.ExpiresAt : end };
         var issued = KeyToken.NewAdminKey();
@@ -167,6 +172,24 @@ public sealed class AdminKeys
         held[id] = (old.Hash, ending);
         held[next.Id] = (issued.SecretHash, next);
         return issued;
+    }
+
+    /// <summary>Revokes an admin key, unless it is the last one that holds and can change anything: nobody could make another one then. Revoking one twice is fine.</summary>
+    /// <returns>Whether it is revoked.</returns>
+    /// <exception cref="StorageException">The database cannot be written.</exception>
+    public bool TryRevoke(string id, ChangedBy by)
+    {
+        lock (changing)
+        {
+            var now = clock.GetUtcNow();
+            bool Opens((byte[] Hash, AdminKey Key) entry) => entry.Key.HoldsAt(now) && !entry.Key.ReadOnly;
+            if (held.TryGetValue(id, out var known) && Opens(known) && !held.Any(entry => entry.Key != id && Opens(entry.Value)))
+            {
+                return false;
+            }
+            Revoke(id, by);
+            return true;
+        }
     }
 
     /// <summary>Revokes an admin key for good. False: there is none of that id, or it was revoked before.</summary>

@@ -38,7 +38,7 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
             var changed = false;
             session.InOneTransaction(() =>
             {
-                using var update = session.Prepare("UPDATE virtual_keys SET revoked_by = ?, revoked_at = ? WHERE id = ? AND revoked_at IS NULL");
+                using var update = session.Prepare("UPDATE virtual_keys SET revoked_by = ?1, revoked_at = ?2, changed_by = ?1, changed_at = ?2 WHERE id = ?3 AND revoked_at IS NULL");
                 update.Add(by.Actor).Add(now.ToUnixTimeMilliseconds()).Add(id).Run();
                 changed = session.Changes > 0;
                 if (changed)
@@ -61,7 +61,7 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
     internal static List<StoredKey> Read(SqliteSession session)
     {
         var secrets = ReadSecrets(session);
-        using var select = session.Prepare("SELECT id, declaration, created_by, created_at, revoked_by, revoked_at FROM virtual_keys ORDER BY id");
+        using var select = session.Prepare("SELECT id, declaration, created_by, created_at, revoked_by, revoked_at, changed_by, changed_at FROM virtual_keys ORDER BY id");
         var keys = new List<StoredKey>();
         while (select.Read())
         {
@@ -75,6 +75,8 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
                 CreatedAt = Moment(select.Int64(3)),
                 RevokedBy = select.TextOrNull(4),
                 RevokedAt = select.Int64OrNull(5) is { } revoked ? Moment(revoked) : null,
+                ChangedBy = select.TextOrNull(6) ?? select.Text(2),
+                ChangedAt = Moment(select.Int64OrNull(7) ?? select.Int64(3)),
             });
         }
         return keys;
@@ -85,12 +87,13 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
     {
         using (var upsert = session.Prepare(
             """
-            INSERT INTO virtual_keys (id, declaration, created_by, created_at, revoked_by, revoked_at) VALUES (?, ?, ?, ?, ?, ?)
-            ON CONFLICT (id) DO UPDATE SET declaration = excluded.declaration, revoked_by = excluded.revoked_by, revoked_at = excluded.revoked_at
+            INSERT INTO virtual_keys (id, declaration, created_by, created_at, revoked_by, revoked_at, changed_by, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET declaration = excluded.declaration, revoked_by = excluded.revoked_by, revoked_at = excluded.revoked_at,
+                changed_by = excluded.changed_by, changed_at = excluded.changed_at
             """))
         {
             upsert.Add(key.Id).Add(key.Declaration).Add(key.CreatedBy).Add(key.CreatedAt.ToUnixTimeMilliseconds())
-                .Add(key.RevokedBy).Add(key.RevokedAt?.ToUnixTimeMilliseconds()).Run();
+                .Add(key.RevokedBy).Add(key.RevokedAt?.ToUnixTimeMilliseconds()).Add(key.ChangedBy).Add(key.ChangedAt.ToUnixTimeMilliseconds()).Run();
         }
         using (var delete = session.Prepare("DELETE FROM key_secrets WHERE key_id = ?"))
         {
@@ -123,7 +126,7 @@ public sealed class KeyStore(GatewayDatabase database, TimeProvider clock)
 
     internal static void Insert(SqliteSession session, IssuedKey key, string declaration, string createdBy, DateTimeOffset now)
     {
-        Write(session, new StoredKey { Id = key.Id, Secrets = [new KeySecret(key.SecretHash)], Declaration = declaration, CreatedBy = createdBy, CreatedAt = now }, now);
+        Write(session, new StoredKey { Id = key.Id, Secrets = [new KeySecret(key.SecretHash)], Declaration = declaration, CreatedBy = createdBy, CreatedAt = now, ChangedBy = createdBy, ChangedAt = now }, now);
         AuditLog.Write(session, now, new ChangedBy(createdBy), new AuditChange("created", "key", key.Id, null, declaration), null);
     }
 

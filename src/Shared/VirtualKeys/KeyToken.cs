@@ -31,6 +31,9 @@ public static class KeyToken
     /// <summary>A new virtual key: the token to show once, its id, and the hash to store.</summary>
     public static IssuedKey NewVirtualKey() => New(VirtualKeyPrefix);
 
+    /// <summary>Another secret for a virtual key: a token of the same id.</summary>
+    public static IssuedKey NewSecret(string id) => New(VirtualKeyPrefix, id);
+
     /// <summary>A new admin key: the token to show once, its id, and the hash to store.</summary>
     public static IssuedKey NewAdminKey() => New(AdminKeyPrefix);
 
@@ -73,9 +76,10 @@ public static class KeyToken
         return body + checksum.ToString();
     }
 
-    private static IssuedKey New(string prefix)
+    private static IssuedKey New(string prefix) => New(prefix, RandomNumberGenerator.GetString(IdAlphabet, IdLength));
+
+    private static IssuedKey New(string prefix, string id)
     {
-        var id = RandomNumberGenerator.GetString(IdAlphabet, IdLength);
         var secret = RandomNumberGenerator.GetString(Base62, SecretLength);
         return new IssuedKey(id, WithChecksum($"{prefix}{id}-{secret}"), SHA256.HashData(Encoding.ASCII.GetBytes(secret)));
     }

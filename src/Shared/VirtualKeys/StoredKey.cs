@@ -1,3 +1,5 @@
+using Shared.Configuration;
+
 namespace Shared.VirtualKeys;
 
 /// <summary>One of the secrets that open a key. There are two while a rotation overlaps.</summary>
@@ -8,6 +10,8 @@ public sealed record KeySecret(byte[] Hash, DateTimeOffset? ValidUntil = null);
 /// <summary>A virtual key as the database holds it.</summary>
 public sealed record StoredKey
 {
+    private KeyDerivation? derivation;
+
     /// <summary>Its public id.</summary>
     public required string Id { get; init; }
 
@@ -23,9 +27,37 @@ public sealed record StoredKey
     /// <summary>When it was made.</summary>
     public DateTimeOffset CreatedAt { get; init; }
 
+    /// <summary>Who changed it last.</summary>
+    public string ChangedBy { get; init; } = "";
+
+    /// <summary>When it was changed last.</summary>
+    public DateTimeOffset ChangedAt { get; init; }
+
     /// <summary>Who revoked it, or null.</summary>
     public string? RevokedBy { get; init; }
 
     /// <summary>When it was revoked, or null.</summary>
     public DateTimeOffset? RevokedAt { get; init; }
+
+    /// <summary>What was worked out of this key before, so that a change of one key among thousands works out that one. A copy begins anew.</summary>
+    internal KeyDerivation Derivation => derivation is { } known && ReferenceEquals(known.Key, this) ? known : derivation = new KeyDerivation(this);
+}
+
+/// <summary>What is worked out of a stored key, once for each.</summary>
+internal sealed class KeyDerivation(StoredKey key)
+{
+    public StoredKey Key { get; } = key;
+
+    public KeyDeclaration? Declaration { get; set; }
+
+    /// <summary>What is wrong with the declaration; null: it was not read yet.</summary>
+    public IReadOnlyList<ConfigError>? Errors { get; set; }
+
+    /// <summary>The key's line of the canonical text.</summary>
+    public string? Line { get; set; }
+
+    // It is no part of what makes two keys equal.
+    public override bool Equals(object? obj) => obj is KeyDerivation;
+
+    public override int GetHashCode() => 0;
 }

@@ -43,6 +43,15 @@ public record Owner
     /// <summary>What it may use; null on a user, team or customer: no restriction beyond the key's own.</summary>
     public Grants? Grants { get; init; }
 
+    /// <summary>This link and those above it, from here to the root.</summary>
+    public IEnumerable<Owner> Chain()
+    {
+        for (var link = this; link is not null; link = link.Parent)
+        {
+            yield return link;
+        }
+    }
+
     /// <summary>The id of the link of a kind at or above this one, or null.</summary>
     public string? IdOf(OwnerKind kind)
     {

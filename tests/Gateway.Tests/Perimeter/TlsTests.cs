@@ -128,7 +128,7 @@ public sealed class TlsTests : IDisposable
         using var root = new Authority("root");
         var tls = Write(root, "first", "pem");
         await File.WriteAllTextAsync(Path.Combine(folder.Path, "gateway.yaml"), $"server:\n  urls: https://0.0.0.0:0\n  {tls}\n", TestContext.Current.CancellationToken);
-        await using var gateway = await GatewayProcess.ServeAsync(folder.Path, listenAnywhere: true, cancellationToken: TestContext.Current.CancellationToken);
+        await using var gateway = await GatewayProcess.ServeAsync(folder.Path, urls: null, cancellationToken: TestContext.Current.CancellationToken);
         Assert.StartsWith("https://127.0.0.1:", gateway.BaseAddress.AbsoluteUri, StringComparison.Ordinal);
         using var client = NewClient(root);
         using var models = new HttpRequestMessage(HttpMethod.Get, new Uri(gateway.BaseAddress, "v1/models")) { Headers = { { "Authorization", "Bearer " + gateway.VirtualKey } } };

@@ -7,14 +7,17 @@ namespace Shared.Tests.Pricing;
 public class PricingTests
 {
     private static readonly Gen<TokenRates> rates = Gen.Select(Gen.Long[0, 200_000_000_000], Gen.Long[0, 900_000_000_000], Gen.Long[0, 200_000_000_000].Nullable(), Gen.Long[0, 300_000_000_000].Nullable(), Gen.Long[0, 900_000_000_000].Nullable())
-        .Select((input, output, read, write, reasoning) => new TokenRates { Input = input, Output = output, CacheRead = read, CacheWrite = write, Reasoning = reasoning, AudioInput = write, AudioOutput = reasoning });
+        .Select((input, output, read, write, reasoning) => new TokenRates { Input = input, Output = output, CacheRead = read, CacheWrite = write, Reasoning = reasoning, AudioInput = write, AudioOutput = reasoning, CacheWrite1h = read, ImageInput = read, ImageOutput = reasoning });
 
-    private static readonly Gen<ModelPrice> prices = Gen.Select(rates, rates, rates, Gen.Long[0, 100_000]).Select((standard, large, flex, above) =>
-        Price(standard) with { ContextTiers = [new ContextTier(above, large)], ServiceTiers = Price(standard).ServiceTiers.Add("flex", flex) });
+    private static readonly Gen<PriceAdjustment> adjustments = Gen.Select(Gen.OneOf(Gen.Const(0), Gen.Int[0, 10_000]), Gen.OneOf(Gen.Const(0), Gen.Int[0, 100_000])).Select((discount, margin) => new PriceAdjustment(discount, margin));
 
-    private static readonly Gen<TokenUsage> usages = Gen.Long[0, 60_000].Array[7].Select(tokens => new TokenUsage
+    private static readonly Gen<ModelPrice> prices = Gen.Select(rates, rates, rates, Gen.Long[0, 100_000], Gen.Long[0, 50_000_000], adjustments).Select((standard, large, flex, above, fee, adjustment) =>
+        Price(standard) with { ContextTiers = [new ContextTier(above, large)], ServiceTiers = Price(standard).ServiceTiers.Add("flex", flex), PerRequest = new Money(fee), Adjustment = adjustment });
+
+    private static readonly Gen<TokenUsage> usages = Gen.Long[0, 60_000].Array[10].Select(tokens => new TokenUsage
     {
         Input = tokens[0], CacheRead = tokens[1], CacheWrite = tokens[2], AudioInput = tokens[3], Output = tokens[4], Reasoning = tokens[5], AudioOutput = tokens[6],
+        CacheWrite1h = tokens[7], ImageInput = tokens[8], ImageOutput = tokens[9],
     });
 
     [Fact]
@@ -56,12 +59,38 @@ public class PricingTests
     }
 
     [Fact]
-    public void CostOf_AnyUsage_IsTheExactSumRoundedUp() => Gen.Select(rates, usages).Sample((rate, usage) =>
+    public void CostOf_AnyUsage_IsTheExactSumRoundedUp() => Gen.Select(rates, usages, Gen.Long[0, 1_000_000_000], adjustments).Sample((rate, usage, fee, adjustment) =>
     {
         var exact = ((BigInteger)usage.Input * rate.Input) + ((BigInteger)usage.CacheRead * (rate.CacheRead ?? rate.Input)) + ((BigInteger)usage.CacheWrite * (rate.CacheWrite ?? rate.Input))
             + ((BigInteger)usage.AudioInput * (rate.AudioInput ?? rate.Input)) + ((BigInteger)usage.Output * rate.Output)
-            + ((BigInteger)usage.Reasoning * (rate.Reasoning ?? rate.Output)) + ((BigInteger)usage.AudioOutput * (rate.AudioOutput ?? rate.Output));
-        Assert.Equal((exact + 999_999) / 1_000_000, Price(rate).CostOf(usage).Nano);
+            + ((BigInteger)usage.Reasoning * (rate.Reasoning ?? rate.Output)) + ((BigInteger)usage.AudioOutput * (rate.AudioOutput ?? rate.Output))
+            + ((BigInteger)usage.CacheWrite1h * (rate.CacheWrite1h ?? rate.CacheWrite ?? rate.Input)) + ((BigInteger)usage.ImageInput * (rate.ImageInput ?? rate.Input)) + ((BigInteger)usage.ImageOutput * (rate.ImageOutput ?? rate.Output));
+        exact += (BigInteger)fee * 1_000_000;
+        Assert.Equal((exact + 999_999) / 1_000_000, (Price(rate) with { PerRequest = new Money(fee) }).CostOf(usage).Nano);
+        // Adjusted as one exact fraction, and rounded once all the same.
+        var (numerator, denominator) = (exact * (10_000 - adjustment.Discount) * (10_000 + adjustment.Margin), (BigInteger)1_000_000 * 100_000_000);
+        Assert.Equal((numerator + denominator - 1) / denominator, (Price(rate) with { PerRequest = new Money(fee), Adjustment = adjustment }).CostOf(usage).Nano);
+    }, iter: 2_000);
+
+    [Fact]
+    public void CostOf_MoreOfAnyToken_NeverCostsLess() => Gen.Select(rates, rates, Gen.Long[0, 100_000], usages, usages, adjustments).Sample((low, more, above, usage, extra, adjustment) =>
+    {
+        var price = Price(low) with { ContextTiers = [new ContextTier(above, Dearer(low, more))], Adjustment = adjustment };
+        var larger = new TokenUsage
+        {
+            Input = usage.Input + extra.Input, CacheRead = usage.CacheRead + extra.CacheRead, CacheWrite = usage.CacheWrite + extra.CacheWrite, CacheWrite1h = usage.CacheWrite1h + extra.CacheWrite1h,
+            AudioInput = usage.AudioInput + extra.AudioInput, ImageInput = usage.ImageInput + extra.ImageInput, Output = usage.Output + extra.Output, Reasoning = usage.Reasoning + extra.Reasoning,
+            AudioOutput = usage.AudioOutput + extra.AudioOutput, ImageOutput = usage.ImageOutput + extra.ImageOutput,
+        };
+        Assert.True(price.CostOf(usage) >= Money.Zero);
+        Assert.True(price.CostOf(larger) >= price.CostOf(usage));
+
+        static TokenRates Dearer(TokenRates low, TokenRates more) => new()
+        {
+            Input = low.Input + more.Input, Output = low.Output + more.Output, CacheRead = (low.CacheRead ?? low.Input) + more.Input, CacheWrite = (low.CacheWrite ?? low.Input) + more.Input,
+            CacheWrite1h = (low.CacheWrite1h ?? low.CacheWrite ?? low.Input) + more.Input, Reasoning = (low.Reasoning ?? low.Output) + more.Output, AudioInput = (low.AudioInput ?? low.Input) + more.Input,
+            AudioOutput = (low.AudioOutput ?? low.Output) + more.Output, ImageInput = (low.ImageInput ?? low.Input) + more.Input, ImageOutput = (low.ImageOutput ?? low.Output) + more.Output,
+        };
     }, iter: 2_000);
 
     [Fact]

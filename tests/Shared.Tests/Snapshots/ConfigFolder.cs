@@ -67,10 +67,11 @@ internal sealed class MemoryKeys : IStoredConfiguration
 
     public StoredConfiguration Read() => current;
 
-    public void Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision)
+    public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision)
     {
         current = after;
         Record(revision, by);
+        return after;
     }
 
     public void Record(PublishedRevision revision, ChangedBy by) => Revisions.Add((revision, by));
