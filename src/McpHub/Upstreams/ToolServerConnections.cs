@@ -11,20 +11,22 @@ internal sealed class ToolServerConnections(Func<BuiltInServer> builtIn, EgressP
     private static readonly TimeSpan IdleConnection = TimeSpan.FromMinutes(2);
 
     // Two, so that what came in through the admin API never uses a connection that was opened on a file's word.
-    private readonly HttpMessageInvoker client = NewClient(egress, EgressTrust.Operator);
-    private readonly HttpMessageInvoker remoteClient = NewClient(egress, EgressTrust.Remote);
+    private readonly Lazy<HttpMessageInvoker> client = new(() => NewClient(egress, EgressTrust.Operator));
+    private readonly Lazy<HttpMessageInvoker> remoteClient = new(() => NewClient(egress, EgressTrust.Remote));
 
     public async Task<IToolServer> ConnectAsync(ToolManifest manifest, CancellationToken cancellationToken) => manifest.Transport switch
     {
         UpstreamTransport.BuiltIn => builtIn(),
         UpstreamTransport.Stdio => await RpcConnection.ConnectAsync(manifest, new StdioTransport(manifest, clock, logger), clock, logger, cancellationToken),
-        _ => await RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, manifest.FromAdminApi ? remoteClient : client, clock, logger), clock, logger, cancellationToken),
+        _ => await RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, (manifest.FromAdminApi ? remoteClient : client).Value, clock, logger), clock, logger, cancellationToken),
     };
 
     public void Dispose()
     {
-        client.Dispose();
-        remoteClient.Dispose();
+        foreach (var made in new[] { client, remoteClient }.Where(made => made.IsValueCreated))
+        {
+            made.Value.Dispose();
+        }
     }
 
     /// <summary>The client of all HTTP servers of one kind.</summary>

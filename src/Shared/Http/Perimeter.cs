@@ -40,7 +40,7 @@ public sealed class Perimeter
         context.Connection.RemoteIpAddress is { IsIPv4MappedToIPv6: true } mapped ? mapped.MapToIPv4() : context.Connection.RemoteIpAddress;
 
     /// <summary>Takes what a trusted proxy says of the client; what anybody else says is left where it is and believed by nobody.</summary>
-    internal void TakeForwarded(HttpContext context) => rules.Forwarded?.ApplyForwarders(context);
+    internal void TakeForwarded(HttpContext context) => rules.TakeForwarded?.Invoke(context);
 
     /// <summary>Why a request is not answered; null: it is.</summary>
     internal GatewayError? Check(HttpContext context)
@@ -132,7 +132,7 @@ public sealed class Perimeter
             Cors = new OriginList(settings.CorsOrigins);
             HasCors = !settings.CorsOrigins.IsEmpty;
             CorsMaxAge = ((int)settings.CorsMaxAge.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture);
-            Forwarded = settings.BehindProxy ? NewForwarded(settings, logging) : null;
+            TakeForwarded = settings.BehindProxy ? NewForwarded(settings, logging) : null;
         }
 
         /// <summary>Whether nobody said what the gateway is called, and others than this machine reach it.</summary>
@@ -146,7 +146,8 @@ public sealed class Perimeter
 
         public string CorsMaxAge { get; }
 
-        public ForwardedHeadersMiddleware? Forwarded { get; }
+        /// <summary>A delegate, so that the library behind it is loaded only where it is needed.</summary>
+        public Action<HttpContext>? TakeForwarded { get; }
 
         public bool IsOwnHost(ReadOnlySpan<char> host, HttpContext context)
         {
@@ -180,7 +181,7 @@ public sealed class Perimeter
             return colon > host.LastIndexOf(']') ? host[..colon] : host;
         }
 
-        private static ForwardedHeadersMiddleware NewForwarded(ServerSettings settings, ILoggerFactory? logging)
+        private static Action<HttpContext> NewForwarded(ServerSettings settings, ILoggerFactory? logging)
         {
             var options = new ForwardedHeadersOptions
             {
@@ -199,7 +200,7 @@ public sealed class Perimeter
                     options.KnownIPNetworks.Add(new IPNetwork(network.BaseAddress.MapToIPv6(), network.PrefixLength + 96));
                 }
             }
-            return new ForwardedHeadersMiddleware(_ => Task.CompletedTask, logging ?? NullLoggerFactory.Instance, Options.Create(options));
+            return new ForwardedHeadersMiddleware(_ => Task.CompletedTask, logging ?? NullLoggerFactory.Instance, Options.Create(options)).ApplyForwarders;
         }
     }
 }

@@ -26,8 +26,9 @@ public sealed partial class NoContactTests
             using var chat = await client.PostAsJsonAsync(new Uri("v1/chat/completions", UriKind.Relative), new { model = "simulator/echo", messages = new[] { new { role = "user", content = "Hi" } } }, TestContext.Current.CancellationToken);
             Assert.Equal(HttpStatusCode.OK, chat.StatusCode);
             Assert.Contains("\"structuredContent\"", await ToolCaller.CallAsync(client, "gateway__whoami"), StringComparison.Ordinal);
-            using var admin = new HttpRequestMessage(HttpMethod.Get, new Uri("admin/v1/keys", UriKind.Relative)) { Headers = { { "Authorization", "Bearer " + gateway.AdminKey } } };
-            using var keys = await client.SendAsync(admin, TestContext.Current.CancellationToken);
+            using var admin = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = gateway.BaseAddress };
+            admin.DefaultRequestHeaders.Add("x-api-key", gateway.AdminKey);
+            using var keys = await admin.GetAsync(new Uri("admin/v1/keys", UriKind.Relative), TestContext.Current.CancellationToken);
             Assert.Equal(HttpStatusCode.OK, keys.StatusCode);
             foreach (var path in new[] { "health/ready", "metrics" })
             {
