@@ -48,10 +48,6 @@ internal sealed class ListenStreams(IToolViews views)
                 }
             }
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The client has closed the stream, which is how it ends one; nobody is there to be answered.
-        }
         finally
         {
             open.TryRemove(stream, out _);
