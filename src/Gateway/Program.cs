@@ -23,18 +23,7 @@ internal static class Program
     /// <param name="adjust">Changes made last, by tests.</param>
     internal static WebApplication Build(ServeOptions options, Action<WebApplicationBuilder>? adjust = null)
     {
-        var builder = WebApplication.CreateSlimBuilder(options.ToHostOptions());
-        builder.AddGatewayLogging();
-        var listener = builder.AddListener(options);
-        builder.Services.AddStorage(new StorageOptions { Folder = options.DataFolder });
-        builder.Services.AddSnapshots(options.ToSnapshotPaths());
-        builder.Services.AddEgress();
-        builder.Services.AddAdmission();
-        builder.Services.AddGatewayRequests();
-        builder.Services.AddGatewayTelemetry();
-        builder.Services.AddLlmProxy();
-        builder.Services.AddMcpHub();
-        builder.Services.AddAdminApi();
+        var (builder, listener) = Compose(options, services => services.AddStorage(new StorageOptions { Folder = options.DataFolder }));
         adjust?.Invoke(builder);
 
         var app = builder.Build();
@@ -44,5 +33,25 @@ internal static class Program
         app.MapLlmProxy();
         app.MapMcpHub();
         return app;
+    }
+
+    /// <summary>The gateway's services; a check of the configuration has them too, without the data folder.</summary>
+    /// <param name="options">What the command line said.</param>
+    /// <param name="addStorage">Adds what keeps the data, before the services that serve calls.</param>
+    internal static (WebApplicationBuilder Builder, Listener Listener) Compose(ServeOptions options, Action<IServiceCollection> addStorage)
+    {
+        var builder = WebApplication.CreateSlimBuilder(options.ToHostOptions());
+        builder.AddGatewayLogging();
+        var listener = builder.AddListener(options);
+        addStorage(builder.Services);
+        builder.Services.AddSnapshots(options.ToSnapshotPaths());
+        builder.Services.AddEgress();
+        builder.Services.AddAdmission();
+        builder.Services.AddGatewayRequests();
+        builder.Services.AddGatewayTelemetry();
+        builder.Services.AddLlmProxy();
+        builder.Services.AddMcpHub();
+        builder.Services.AddAdminApi();
+        return (builder, listener);
     }
 }

@@ -74,7 +74,7 @@ public sealed class FailureTests
     }
 
     [Theory]
-    [InlineData("/v1/completions", "not_found")]
+    [InlineData("/v1/images/generations", "not_found")]
     [InlineData("/v1/chat/completions", "method_not_allowed")]
     public async Task Path_BesideTheModelEndpoints_AnswersInTheirFormat(string path, string code)
     {

@@ -45,6 +45,8 @@ internal static class CommandLine
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
         var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, behindProxy };
         root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.Subcommands.Add(Configuration.ConfigCommand.Create(output, error));
+        root.Subcommands.Add(Manifests.ManifestsCommand.Create(output, error));
         root.AddDataCommands(output, error);
         root.Subcommands.Add(AdminKeysCommand.Create(output, error));
         root.Subcommands.Add(SecretsCommand.CreateProviders(output, error));

@@ -95,6 +95,21 @@ public sealed class SnapshotLoader : IDisposable
         }
     }
 
+    /// <summary>Builds the snapshot and publishes nothing, for those who want to see what is declared and what is wrong with it.</summary>
+    internal ConfigurationExamination Examine()
+    {
+        building.Wait();
+        try
+        {
+            var build = Build(stored?.Read() ?? StoredConfiguration.Empty);
+            return new ConfigurationExamination(build.Snapshot, build.Sources, build.Errors);
+        }
+        finally
+        {
+            building.Release();
+        }
+    }
+
     /// <summary>
     /// Builds the snapshot anew. When the call returns, every change made before it is in force, or was refused: the reasons are then logged and in
     /// <see cref="SnapshotStore.LastErrors"/>.
@@ -280,3 +295,9 @@ public sealed class SnapshotLoader : IDisposable
 
     private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors);
 }
+
+/// <summary>What a look at the configuration found.</summary>
+/// <param name="Snapshot">What would serve; usable only when there are no errors.</param>
+/// <param name="Sources">What was read.</param>
+/// <param name="Errors">What is wrong; the start would fail with the same.</param>
+internal sealed record ConfigurationExamination(Snapshot Snapshot, ConfigurationSources Sources, IReadOnlyList<ConfigError> Errors);

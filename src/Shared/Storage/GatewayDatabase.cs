@@ -55,6 +55,35 @@ public sealed class GatewayDatabase : IDisposable
         }
     }
 
+    /// <summary>
+    /// A connection that only reads, beside the process that holds the folder; null where there is no database yet, or one of another schema, whose tables
+    /// cannot be known.
+    /// </summary>
+    /// <exception cref="StorageException">The database cannot be read.</exception>
+    internal static SqliteSession? ConnectToRead(string folder, TimeSpan busyTimeout)
+    {
+        var file = Path.Combine(folder, FileName);
+        if (!File.Exists(file))
+        {
+            return null;
+        }
+        var session = SqliteSession.OpenToRead(file, busyTimeout);
+        try
+        {
+            if (VersionOf(session) == Migrations.All.Length)
+            {
+                return session;
+            }
+        }
+        catch
+        {
+            session.Dispose();
+            throw;
+        }
+        session.Dispose();
+        return null;
+    }
+
     /// <summary>Another connection, for one owner that locks it. The database must outlive it.</summary>
     internal SqliteSession Connect() => Connect(Folder, options);
 

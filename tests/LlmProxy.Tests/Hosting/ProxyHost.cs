@@ -81,6 +81,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         var memory = new BodyMemory(setup.Settings.BodyMemoryBytes);
         builder.Services.AddSingleton(setup.Clock);
         builder.Services.AddSingleton(memory);
+        builder.Services.AddSingleton(TestEgress.NewPolicy());
         builder.Services.AddSingleton<ILedger>(ledger);
         builder.Services.AddSingleton<ISpendHistory>(ledger);
         builder.Services.AddAdmission();
