@@ -5,6 +5,7 @@ using LlmProxy;
 using McpHub;
 using McpHub.Serving;
 using Shared.Admission;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Snapshots;
 using Shared.Storage;
@@ -22,25 +23,35 @@ internal static class Program
     /// <param name="adjust">Changes made last, by tests.</param>
     internal static WebApplication Build(ServeOptions options, Action<WebApplicationBuilder>? adjust = null)
     {
+        var (builder, listener) = Compose(options, services => services.AddStorage(new StorageOptions { Folder = options.DataFolder }));
+        adjust?.Invoke(builder);
+
+        var app = builder.Build();
+        app.UseGatewayRequests();
+        app.MapGatewayTelemetry(metricsCaller: () => listener.IsLocal ? CallerKind.Anonymous : CallerKind.Admin);
+        app.MapAdminApi();
+        app.MapLlmProxy();
+        app.MapMcpHub();
+        return app;
+    }
+
+    /// <summary>The gateway's services; a check of the configuration has them too, without the data folder.</summary>
+    /// <param name="options">What the command line said.</param>
+    /// <param name="addStorage">Adds what keeps the data, before the services that serve calls.</param>
+    internal static (WebApplicationBuilder Builder, Listener Listener) Compose(ServeOptions options, Action<IServiceCollection> addStorage)
+    {
         var builder = WebApplication.CreateSlimBuilder(options.ToHostOptions());
         builder.AddGatewayLogging();
         var listener = builder.AddListener(options);
-        builder.Services.AddStorage(new StorageOptions { Folder = options.DataFolder });
+        addStorage(builder.Services);
         builder.Services.AddSnapshots(options.ToSnapshotPaths());
+        builder.Services.AddEgress();
         builder.Services.AddAdmission();
         builder.Services.AddGatewayRequests();
         builder.Services.AddGatewayTelemetry();
         builder.Services.AddLlmProxy();
         builder.Services.AddMcpHub();
         builder.Services.AddAdminApi();
-        adjust?.Invoke(builder);
-
-        var app = builder.Build();
-        app.UseGatewayRequests();
-        app.MapGatewayTelemetry(metricsCaller: listener.IsLoopback ? CallerKind.Anonymous : CallerKind.Admin);
-        app.MapAdminApi();
-        app.MapLlmProxy();
-        app.MapMcpHub();
-        return app;
+        return (builder, listener);
     }
 }

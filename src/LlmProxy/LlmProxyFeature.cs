@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Snapshots;
 
@@ -21,6 +22,7 @@ public static class LlmProxyFeature
     public static IServiceCollection AddLlmProxy(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.AddEgress();
         services.AddSingleton<ProviderClients>();
         services.AddSingleton<TargetPipelines>();
         services.AddSingleton<ISnapshotCompiler, RouteTableCompiler>();
@@ -32,13 +34,16 @@ public static class LlmProxyFeature
         return services;
     }
 
-    /// <summary>Maps <c>POST /v1/chat/completions</c>, <c>GET /v1/models</c> and <c>GET /v1/models/{id}</c>, all for virtual keys.</summary>
+    /// <summary>Maps <c>POST /v1/chat/completions</c>, <c>/v1/completions</c>, <c>/v1/embeddings</c> and <c>/v1/moderations</c>, <c>GET /v1/models</c> and <c>GET /v1/models/{id}</c>, all for virtual keys.</summary>
     /// <exception cref="InvalidOperationException"><see cref="AddLlmProxy"/> was not called.</exception>
     public static IEndpointRouteBuilder MapLlmProxy(this IEndpointRouteBuilder app)
     {
         var completions = app.ServiceProvider.GetService<ChatCompletionsEndpoint>()
             ?? throw new InvalidOperationException("services.AddLlmProxy() is missing before app.MapLlmProxy().");
-        app.MapPost("/v1/chat/completions", (RequestDelegate)completions.CreateAsync).ForCaller(CallerKind.VirtualKey, OpenAiErrorFormat.Instance);
+        foreach (var family in EndpointFamily.All)
+        {
+            app.MapPost("/v1" + family.Path, completions.For(family)).ForCaller(CallerKind.VirtualKey, OpenAiErrorFormat.Instance);
+        }
         app.MapGet("/v1/models", (RequestDelegate)ModelsEndpoint.ListAsync).ForCaller(CallerKind.VirtualKey, OpenAiErrorFormat.Instance);
         app.MapGet("/v1/models/{**id}", (RequestDelegate)ModelsEndpoint.GetAsync).ForCaller(CallerKind.VirtualKey, OpenAiErrorFormat.Instance);
         return app;

@@ -88,7 +88,7 @@ public sealed class CommandLineTests
     {
         var (code, output, _) = await RunAsync(["--help"]);
         Assert.Equal(0, code);
-        foreach (var word in new[] { "--data", "--config", "--manifests", "--urls", "--allow-remote", "--version", "keys" })
+        foreach (var word in new[] { "--data", "--config", "--manifests", "--urls", "--behind-proxy", "--version", "keys", "connect", "bridge" })
         {
             Assert.Contains(word, output);
         }
@@ -98,8 +98,8 @@ public sealed class CommandLineTests
     public void ServeArguments_PlainOnes_AreReadWithoutTheLibrary()
     {
         using var folder = new TemporaryFolder();
-        Assert.True(ServeArguments.TryParse(["--urls", "http://127.0.0.1:1", "--allow-remote", "--data", "d", "--manifests", folder.Path], out var options));
-        Assert.Equal(new ServeOptions { Urls = "http://127.0.0.1:1", AllowRemote = true, DataFolder = "d", ManifestFolder = folder.Path }, options);
+        Assert.True(ServeArguments.TryParse(["--urls", "http://127.0.0.1:1", "--behind-proxy", "--data", "d", "--manifests", folder.Path], out var options));
+        Assert.Equal(new ServeOptions { Urls = "http://127.0.0.1:1", BehindProxy = true, DataFolder = "d", ManifestFolder = folder.Path }, options);
     }
 
     [Theory]

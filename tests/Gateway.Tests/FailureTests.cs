@@ -74,7 +74,7 @@ public sealed class FailureTests
     }
 
     [Theory]
-    [InlineData("/v1/completions", "not_found")]
+    [InlineData("/v1/images/generations", "not_found")]
     [InlineData("/v1/chat/completions", "method_not_allowed")]
     public async Task Path_BesideTheModelEndpoints_AnswersInTheirFormat(string path, string code)
     {
@@ -114,7 +114,7 @@ public sealed class FailureTests
         await using var gateway = await Hosts.StartAsync();
         var flood = string.Concat(Enumerable.Range(0, count).Select(i => $"x-flood-{i}: {new string('a', length)}\r\n"));
 
-        var reply = await SendRawAsync(gateway, $"GET /health/live HTTP/1.1\r\nHost: gateway\r\n{flood}\r\n");
+        var reply = await SendRawAsync(gateway, $"GET /health/live HTTP/1.1\r\nHost: localhost\r\n{flood}\r\n");
 
         Assert.StartsWith("HTTP/1.1 431 ", reply, StringComparison.Ordinal);
         using var next = await gateway.Anonymous.GetAsync("/health/live", TestContext.Current.CancellationToken);
@@ -129,7 +129,7 @@ public sealed class FailureTests
             Builder = builder => builder.Services.PostConfigure<KestrelServerOptions>(server => server.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1000, gracePeriod: TimeSpan.FromMilliseconds(1100))),
         });
 
-        var reply = await SendRawAsync(gateway, $"POST /test/body HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {gateway.VirtualKey}\r\nContent-Length: 100000\r\n\r\n{{");
+        var reply = await SendRawAsync(gateway, $"POST /test/body HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.VirtualKey}\r\nContent-Length: 100000\r\n\r\n{{");
 
         Assert.StartsWith("HTTP/1.1 408 ", reply, StringComparison.Ordinal);
         Assert.Contains("application/problem+json", reply, StringComparison.Ordinal);
@@ -142,7 +142,7 @@ public sealed class FailureTests
     {
         await using var gateway = await Hosts.StartAsync();
 
-        var reply = await SendRawAsync(gateway, $"POST /test/body HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {gateway.VirtualKey}\r\nContent-Length: 9999999999\r\n\r\n{{");
+        var reply = await SendRawAsync(gateway, $"POST /test/body HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.VirtualKey}\r\nContent-Length: 9999999999\r\n\r\n{{");
 
         Assert.StartsWith("HTTP/1.1 413 ", reply, StringComparison.Ordinal);
         Assert.Contains("\"code\":\"request_too_large\"", reply, StringComparison.Ordinal);

@@ -46,7 +46,8 @@ public sealed class ProcessTests
         using var folder = new TemporaryFolder();
         await using var refused = GatewayProcess.Start(folder.Path, [], new Dictionary<string, string?> { ["ASPNETCORE_URLS"] = "http://0.0.0.0:0" });
         Assert.Equal(2, await refused.WaitForExitAsync(TestContext.Current.CancellationToken));
-        Assert.Contains("--allow-remote", Assert.Single(refused.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Contains("--behind-proxy", Assert.Single(refused.Error.Split('\n'), line => line.StartsWith("gateway:", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Empty(refused.Output);
     }
 
     [Fact]

@@ -72,6 +72,31 @@ public sealed class ModelTelemetryTests
         }
     }
 
+    [Theory]
+    [InlineData("/v1/embeddings", "embeddings", "{\"data\":[],\"usage\":{\"prompt_tokens\":7,\"total_tokens\":7}}", 7L)]
+    [InlineData("/v1/completions", "text_completion", "{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":1,\"total_tokens\":8}}", 7L)]
+    [InlineData("/v1/moderations", "moderation", "{\"results\":[]}", null)]
+    public async Task Post_OtherEndpoints_SpansNameTheirOperation(string path, string operation, string answer, long? tokens)
+    {
+        await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);
+        var id = "traced-" + operation;
+        await using var host = await ProxyHost.StartAsync(new ProxySetup { Providers = [ProxyHost.Provider(fake, id)] });
+        var spans = new ConcurrentQueue<Activity>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == "Gateway",
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = spans.Enqueue,
+        };
+        ActivitySource.AddActivityListener(listener);
+        fake.Enqueue(FakeReply.Json(200, answer));
+
+        using var response = await host.PostAsync($$"""{"model":"{{id}}/m"}""", path: path);
+
+        var span = Assert.Single(spans, span => (string?)span.GetTagItem("gen_ai.provider.name") == id);
+        Assert.Equal(($"{operation} m", operation, tokens), (span.DisplayName, span.GetTagItem("gen_ai.operation.name"), (long?)span.GetTagItem("gen_ai.usage.input_tokens")));
+    }
+
     private static Task<ProxyHost> StartAsync(FakeProvider fake) => ProxyHost.StartAsync(new ProxySetup
     {
         Providers = [ProxyHost.Provider(fake, "traced-provider")],

@@ -271,7 +271,7 @@ public sealed class OutputLimitTests
             ],
         };
         var clock = TimeProvider.System;
-        using var clients = new Providers.ProviderClients();
+        using var clients = new Providers.ProviderClients(TestSupport.TestEgress.NewPolicy());
 
         ProxyHost.Uncompiled(setup).Compile([new Routing.RouteTableCompiler(clients, new Routing.TargetPipelines(clock))], errors);
 

@@ -116,6 +116,120 @@ public sealed class SimulatorTests
         Assert.Contains("\"invalid_request_error\"", await response.TextAsync(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Embed_Inputs_GetVectorsOfLengthOneThatAreAlwaysTheSame()
+    {
+        await using var host = await StartAsync();
+        const string Body = """{"model":"simulator/embed","input":["the cat sat","the cat slept","stock prices fell",""]}""";
+
+        using var first = await host.PostAsync(Body, path: "/v1/embeddings");
+        using var second = await host.PostAsync(Body, path: "/v1/embeddings");
+        var text = await first.TextAsync();
+        var vectors = JsonDocument.Parse(text).RootElement.GetProperty("data").EnumerateArray().Select(Vector).ToList();
+
+        Assert.Equal(text, await second.TextAsync());
+        Assert.All(vectors, vector => Assert.Equal((256, 1.0), (vector.Length, Math.Round(Math.Sqrt(Product(vector, vector)), 4))));
+        Assert.True(Product(vectors[0], vectors[1]) > Product(vectors[0], vectors[2]) + 0.2, "texts with words in common lie closer together");
+        var row = (await host.Ledger.RowsAsync(2))[0];
+        Assert.Equal((3 + 4 + 5, 0), (row.Result.Usage.TotalInput, row.Result.Usage.TotalOutput));
+    }
+
+    [Fact]
+    public async Task Embed_Base64_HoldsTheSameNumbersInTheDimensionsAskedFor()
+    {
+        await using var host = await StartAsync();
+
+        using var floats = await host.PostAsync("""{"model":"simulator/embed","input":[[1,2],[3]],"dimensions":40}""", path: "/v1/embeddings");
+        using var base64 = await host.PostAsync("""{"model":"simulator/embed","input":[[1,2],[3]],"dimensions":40,"encoding_format":"base64"}""", path: "/v1/embeddings");
+        var numbers = JsonDocument.Parse(await floats.TextAsync()).RootElement;
+        var bytes = JsonDocument.Parse(await base64.TextAsync()).RootElement.GetProperty("data").EnumerateArray().Select(item => item.GetProperty("embedding").GetBytesFromBase64()).ToList();
+
+        Assert.Equal(numbers.GetProperty("data").EnumerateArray().Select(Vector), bytes.Select(item => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(item).ToArray()));
+        Assert.Equal(40 * sizeof(float), bytes[1].Length);
+        Assert.Equal(3, numbers.GetProperty("usage").GetProperty("total_tokens").GetInt64());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Text_EchoedPrompts_ComeBackPlainAndStreamed(bool stream)
+    {
+        await using var host = await StartAsync();
+
+        using var response = await host.PostAsync(
+            $$"""{"model":"simulator/echo","prompt":["one","two"],"n":2,"best_of":3,"echo":true,"max_tokens":50,"stream":{{(stream ? "true" : "false")}}}""", path: "/v1/completions");
+        var body = await response.TextAsync();
+        var chunks = stream
+            ? body.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)[..^1].Select(line => JsonDocument.Parse(line["data: ".Length..]).RootElement).ToList()
+            : [JsonDocument.Parse(body).RootElement];
+        var texts = chunks.SelectMany(chunk => chunk.GetProperty("choices").EnumerateArray()).GroupBy(choice => choice.GetProperty("index").GetInt32())
+            .ToDictionary(group => group.Key, group => string.Concat(group.Select(choice => choice.GetProperty("text").GetString())));
+
+        Assert.Equal(
+            ["one[simulator] You said: one", "one[simulator] You said: one", "two[simulator] You said: two", "two[simulator] You said: two"],
+            texts.OrderBy(pair => pair.Key).Select(pair => pair.Value));
+        Assert.Equal(stream, body.EndsWith("data: [DONE]\n\n", StringComparison.Ordinal));
+        var row = Assert.Single(await host.Ledger.RowsAsync(1));
+        Assert.Equal((2L, 2L * 3 * (3 + 1 + 2 + 1)), (row.Result.Usage.TotalInput, row.Result.Usage.TotalOutput));
+    }
+
+    [Fact]
+    public async Task Text_NoLimit_EndsAfterSixteenTokensAsOpenAiSays()
+    {
+        await using var host = await StartAsync();
+
+        using var response = await host.PostAsync($$"""{"model":"simulator/echo","prompt":"{{new string('y', 300)}}"}""", path: "/v1/completions");
+        var answer = JsonDocument.Parse(await response.TextAsync()).RootElement;
+
+        Assert.Equal("length", answer.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
+        Assert.InRange(answer.GetProperty("usage").GetProperty("completion_tokens").GetInt64(), 10, 16);
+    }
+
+    [Theory]
+    [InlineData("\"plain words\"", "")]
+    [InlineData("\"some violence here\"", "violence")]
+    [InlineData("[{\"type\":\"text\",\"text\":\"self-harm\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:,\"}}]", "self-harm")]
+    public async Task Moderation_Text_IsFlaggedForTheCategoriesItNames(string input, string flagged)
+    {
+        await using var host = await StartAsync();
+
+        using var response = await host.PostAsync($$"""{"model":"simulator/moderation","input":{{input}}}""", path: "/v1/moderations");
+        var result = Assert.Single(JsonDocument.Parse(await response.TextAsync()).RootElement.GetProperty("results").EnumerateArray());
+
+        Assert.Equal(flagged.Length > 0, result.GetProperty("flagged").GetBoolean());
+        Assert.Equal(flagged, string.Join(',', result.GetProperty("categories").EnumerateObject().Where(category => category.Value.GetBoolean()).Select(category => category.Name)));
+        Assert.Equal(Money.Zero, Assert.Single(await host.Ledger.RowsAsync(1)).Charged);
+    }
+
+    [Theory]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/echo\",\"input\":\"x\"}", 404, "model")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\"}", 400, "input")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\",\"input\":[]}", 400, "input")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\",\"input\":\"\\ud800\"}", 400, "input")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\",\"input\":\"x\",\"dimensions\":5000}", 400, "dimensions")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\",\"input\":\"x\",\"dimensions\":\"8\"}", 400, "dimensions")]
+    [InlineData("/v1/embeddings", "{\"model\":\"simulator/embed\",\"input\":\"x\",\"encoding_format\":\"hex\"}", 400, "encoding_format")]
+    [InlineData("/v1/completions", "{\"model\":\"simulator/tools\",\"prompt\":\"x\"}", 404, "model")]
+    [InlineData("/v1/completions", "{\"model\":\"simulator/echo\"}", 400, "prompt")]
+    [InlineData("/v1/completions", "{\"model\":\"simulator/echo\",\"prompt\":\"x\",\"n\":3,\"best_of\":2}", 400, "best_of")]
+    [InlineData("/v1/moderations", "{\"model\":\"simulator/echo\",\"input\":\"x\"}", 404, "model")]
+    [InlineData("/v1/moderations", "{\"model\":\"simulator/moderation\"}", 400, "input")]
+    [InlineData("/v1/moderations", "{\"model\":\"simulator/moderation\",\"input\":[{\"type\":\"text\"}]}", 400, "input")]
+    public async Task Simulator_BadRequestElsewhere_AnswersAsAProviderWould(string path, string body, int status, string member)
+    {
+        await using var host = await StartAsync();
+
+        using var response = await host.PostAsync(body, path: path);
+
+        Assert.Equal((HttpStatusCode)status, response.StatusCode);
+        var error = JsonDocument.Parse(await response.TextAsync()).RootElement.GetProperty("error");
+        Assert.Equal(("invalid_request_error", member), (error.GetProperty("type").GetString(), error.GetProperty("param").GetString()));
+    }
+
+    private static float[] Vector(JsonElement item) => [.. item.GetProperty("embedding").EnumerateArray().Select(number => number.GetSingle())];
+
+    private static double Product(float[] left, float[] right) => left.Zip(right, (a, b) => (double)a * b).Sum();
+
     private static Task<ProxyHost> StartAsync() => ProxyHost.StartAsync(new ProxySetup
     {
         Providers = [new Provider { Id = "simulator", Dialect = "simulator", Models = ["echo", "tools"], Origin = "built-in" }],

@@ -29,7 +29,7 @@ public sealed class UsageReaderTests
         var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(json));
         reader.Read();
 
-        Assert.True(UsageReader.TryRead(ref reader, out var usage));
+        Assert.True(UsageReader.TryRead(ref reader, hasOutput: true, out var usage));
         Assert.Equal(expected, usage);
         Assert.Equal(json.Length, reader.BytesConsumed);
     }
@@ -44,7 +44,7 @@ public sealed class UsageReaderTests
         var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(json));
         reader.Read();
 
-        Assert.False(UsageReader.TryRead(ref reader, out _));
+        Assert.False(UsageReader.TryRead(ref reader, hasOutput: true, out _));
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Net;
 using System.Text.Json;
 using TestSupport;
@@ -25,6 +26,26 @@ public sealed class SingleFileTests(Published published)
 
     [Fact]
     public async Task SingleFile_IsOneFile() => Assert.Equal("gateway", Path.GetFileName(Assert.Single(Directory.GetFiles(await published.SingleFileAsync()))));
+
+    [Fact]
+    public async Task SingleFile_BundleOfItsMaking_HoldsItselfReadyToRun()
+    {
+        var program = Path.Combine(await published.SingleFileAsync(), "gateway");
+        using var folder = new TemporaryFolder();
+        var bundle = Path.Combine(folder.Path, "gateway.mcpb");
+        await Command.RunAsync(program, ["connect", "claude-desktop", "--mcpb", bundle], folder.Path);
+
+        using (var archive = ZipFile.OpenRead(bundle))
+        {
+            Assert.Equal(["manifest.json", "server/gateway"], archive.Entries.Select(entry => entry.FullName).Order(StringComparer.Ordinal));
+        }
+        var unpacked = Path.Combine(folder.Path, "unpacked");
+        await ZipFile.ExtractToDirectoryAsync(bundle, unpacked, TestContext.Current.CancellationToken);
+        using var manifest = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(unpacked, "manifest.json"), TestContext.Current.CancellationToken));
+        Assert.Equal("${__dirname}/server/gateway", manifest.RootElement.GetProperty("server").GetProperty("mcp_config").GetProperty("command").GetString());
+        // It runs only if the bundle kept its right to.
+        Assert.Contains("--key-file", await Command.RunAsync(Path.Combine(unpacked, "server", "gateway"), ["bridge", "--help"], folder.Path), StringComparison.Ordinal);
+    }
 
     [Fact]
     public async Task Publishing_LeavesTheCommittedLocksAlone_AndTakesTheirVersions()

@@ -38,10 +38,12 @@ public sealed class GatewayProcess : IAsyncDisposable
     /// <param name="folder">Its working directory; data, configuration and manifests are found there.</param>
     /// <param name="environment">Variables set for it; null removes one.</param>
     /// <param name="cancellationToken">Stops the wait.</param>
+    /// <param name="urls">Where it listens, if not on a port of its own; null: its configuration says.</param>
+    /// <param name="under">A program that runs it, with its arguments; null: none.</param>
     /// <exception cref="InvalidOperationException">It ended instead; the message holds its output.</exception>
-    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default)
+    public static async Task<GatewayProcess> ServeAsync(string folder, IReadOnlyDictionary<string, string?>? environment = null, CancellationToken cancellationToken = default, string? urls = "http://127.0.0.1:0", IReadOnlyList<string>? under = null)
     {
-        var gateway = Start(folder, ["--urls", "http://127.0.0.1:0"], environment);
+        var gateway = Start(folder, urls is null ? [] : ["--urls", urls], environment, under);
         var exited = gateway.process.WaitForExitAsync(cancellationToken);
         if (await Task.WhenAny(gateway.printed.Task, exited).WaitAsync(HangGuard, cancellationToken) == exited)
         {
@@ -51,9 +53,10 @@ public sealed class GatewayProcess : IAsyncDisposable
     }
 
     /// <summary>Starts it with any arguments.</summary>
-    public static GatewayProcess Start(string folder, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null)
+    public static GatewayProcess Start(string folder, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null, IReadOnlyList<string>? under = null)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "gateway.dll"), .. arguments])
+        string[] command = [.. under ?? [], "dotnet", Path.Combine(AppContext.BaseDirectory, "gateway.dll"), .. arguments];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
@@ -95,12 +98,22 @@ public sealed class GatewayProcess : IAsyncDisposable
         return await WaitForExitAsync(cancellationToken);
     }
 
+    /// <summary>Asks it to stop where it runs under another program, which ends with it.</summary>
+    public async Task StopTreeAsync(CancellationToken cancellationToken = default)
+    {
+        var children = (await File.ReadAllTextAsync($"/proc/{process.Id}/task/{process.Id}/children", cancellationToken)).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        using var kill = Process.Start("kill", ["-TERM", .. children]);
+        await kill.WaitForExitAsync(cancellationToken);
+        await WaitForExitAsync(cancellationToken);
+    }
+
     /// <summary>Ends it, if it has not ended.</summary>
     public async ValueTask DisposeAsync()
     {
         if (!process.HasExited)
         {
-            await KillAsync();
+            process.Kill(entireProcessTree: true);
+            await process.WaitForExitAsync().WaitAsync(HangGuard);
         }
         process.Dispose();
     }

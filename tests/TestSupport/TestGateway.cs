@@ -26,6 +26,9 @@ public sealed record TestGatewayOptions
     /// <summary>A data folder to start on, which outlives the gateway; null: one of its own.</summary>
     public string? DataFolder { get; init; }
 
+    /// <summary>Addresses to listen on.</summary>
+    public string Urls { get; init; } = "http://127.0.0.1:0";
+
     /// <summary>Changes of the host before it is built.</summary>
     public Action<WebApplicationBuilder>? Builder { get; init; }
 
@@ -147,7 +150,7 @@ public sealed class TestGateway : IAsyncDisposable
             DataFolder = options.DataFolder ?? Path.Combine(folder, ServeOptions.DefaultDataFolder),
             ConfigurationFile = configuration,
             ManifestFolder = manifests,
-            Urls = "http://127.0.0.1:0",
+            Urls = options.Urls,
             Environment = name => options.Environment.GetValueOrDefault(name),
         };
     }

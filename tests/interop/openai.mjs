@@ -219,4 +219,75 @@ test('fifty parallel chats get their own answers', async () => {
   assert.ok(answers.every(Boolean));
 });
 
+test('models.list names a model for each endpoint', async () => {
+  const ids = [];
+  for await (const model of client.models.list()) {
+    ids.push(model.id);
+  }
+  assert.ok(ids.includes('simulator/embed') && ids.includes('simulator/moderation'), ids.join());
+});
+
+test('embeddings are vectors of length one', async () => {
+  // This client asks for base64 and decodes it, unless told otherwise.
+  const { data, usage, model } = await client.embeddings.create({ model: 'simulator/embed', input: ['the cat sat', 'the cat slept'] });
+  assert.deepEqual(data.map(item => item.index), [0, 1]);
+  for (const { embedding } of data) {
+    assert.equal(embedding.length, 256);
+    assert.ok(Math.abs(Math.hypot(...embedding) - 1) < 1e-5);
+  }
+  assert.equal(model, 'embed');
+  assert.ok(usage.prompt_tokens > 0);
+  assert.equal(usage.total_tokens, usage.prompt_tokens);
+});
+
+test('embeddings are the same as floats and as base64', async () => {
+  const ask = { model: 'simulator/embed', input: [[1, 2, 3], [4]], dimensions: 12 };
+  const decoded = await client.embeddings.create(ask);
+  const floats = await client.embeddings.create({ ...ask, encoding_format: 'float' });
+  assert.deepEqual(decoded.data.map(item => Array.from(item.embedding, Math.fround)), floats.data.map(item => item.embedding.map(Math.fround)));
+  assert.equal(floats.data[0].embedding.length, 12);
+});
+
+test('an input of a wrong type is a BadRequestError', async () => {
+  const error = await failure(client.embeddings.create({ model: 'simulator/embed', input: { text: 'x' } }));
+  assert.ok(error instanceof OpenAI.BadRequestError, String(error));
+  assert.equal(error.param, 'input');
+});
+
+test('a text completion continues its prompt', async () => {
+  const completion = await client.completions.create({ model: 'simulator/echo', prompt: 'hello gateway', max_tokens: 50 });
+  assert.equal(completion.object, 'text_completion');
+  assert.match(completion.choices[0].text, /hello gateway/);
+  assert.equal(completion.choices[0].finish_reason, 'stop');
+  assert.equal(completion.usage.total_tokens, completion.usage.prompt_tokens + completion.usage.completion_tokens);
+});
+
+test('a text completion answers each prompt n times', async () => {
+  const completion = await client.completions.create({ model: 'simulator/echo', prompt: ['one', 'two'], n: 2, max_tokens: 50, echo: true });
+  assert.deepEqual(completion.choices.map(choice => [choice.index, choice.text.slice(0, 3)]), [[0, 'one'], [1, 'one'], [2, 'two'], [3, 'two']]);
+});
+
+test('a streamed text completion says the same, and no usage that nobody asked for', async () => {
+  const ask = { model: 'simulator/echo', prompt: 'hello gateway', max_tokens: 50 };
+  const plain = await client.completions.create(ask);
+  const chunks = await collect(await client.completions.create({ ...ask, stream: true }));
+  assert.equal(chunks.map(chunk => chunk.choices[0].text).join(''), plain.choices[0].text);
+  assert.ok(chunks.every(chunk => chunk.choices.length > 0 && !chunk.usage));
+  const asked = await collect(await client.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } }));
+  assert.deepEqual(asked.at(-1).usage, plain.usage);
+});
+
+test('a moderation flags what it names', async () => {
+  const { results } = await client.moderations.create({ model: 'simulator/moderation', input: ['a calm day', 'an act of violence'] });
+  assert.deepEqual(results.map(result => result.flagged), [false, true]);
+  assert.equal(results[1].categories.violence, true);
+  assert.ok(results[1].category_scores.violence > 0.5);
+});
+
+test('a moderation without a model is a BadRequestError that names it', async () => {
+  const error = await failure(client.moderations.create({ input: 'x' }));
+  assert.ok(error instanceof OpenAI.BadRequestError, String(error));
+  assert.equal(error.param, 'model');
+});
+
 await run();

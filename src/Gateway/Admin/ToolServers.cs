@@ -1,41 +1,7 @@
-using System.Text.Json;
 using Shared.Telemetry;
 using Shared.Tools;
 
 namespace Gateway.Admin;
-
-/// <summary><c>GET /admin/v1/toolservers</c>.</summary>
-internal static class ToolServerEndpoint
-{
-    public static Task ListAsync(HttpContext context)
-    {
-        var servers = context.RequestServices.GetRequiredService<IToolServerStates>().ReadAll();
-        return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
-        {
-            json.WriteStartObject();
-            json.WriteStartArray("servers");
-            foreach (var server in servers)
-            {
-                Write(json, server);
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        });
-    }
-
-    private static void Write(Utf8JsonWriter json, ToolServerState server)
-    {
-        json.WriteStartObject();
-        json.WriteString("id", server.Id);
-        json.WriteString("title", server.Title);
-        json.WriteString("transport", server.Transport);
-        json.WriteString("state", server.State);
-        json.WriteNumber("tools", server.Tools);
-        AdminJson.WriteTexts(json, "quarantined", server.Quarantined);
-        json.WriteString("problem", server.Problem);
-        json.WriteEndObject();
-    }
-}
 
 /// <summary>A tool server that is away leaves the gateway ready: the others, and the models, are there.</summary>
 internal sealed class ToolServersCheck(IToolServerStates states) : IReadinessCheck

@@ -1,29 +1,44 @@
-using System.Globalization;
 using System.Text.Json;
-using Microsoft.Extensions.Primitives;
 using Shared.Http;
 using Shared.Ledger;
 
 namespace Gateway.Admin;
 
-/// <summary><c>GET /admin/v1/usage</c>: sums of the ledger.</summary>
+/// <summary><c>GET /admin/v1/usage</c>: sums of the ledger, as one table or as a time series, as JSON or CSV.</summary>
 internal static class UsageEndpoint
 {
-    private static readonly string[] Parameters = ["groupBy", "from", "to", "key", "model", "tool", "limit"];
+    private static readonly string[] Parameters =
+    [
+        "groupBy", "from", "to", "key", "model", "tool", "provider", "server", "user", "team", "customer", "outcome", "operation", "interval", "timeZone", "fill", "orderBy", "top", "limit", "format",
+    ];
 
     public static async Task AnswerAsync(HttpContext context)
     {
-        var (request, error) = Parse(context.Request.Query);
-        if (request is null)
+        var query = new QueryReader(context.Request.Query, Parameters);
+        var isCsv = CsvAnswer.IsWanted(context, query);
+        var request = Parse(query, context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow());
+        if (query.Error is not null)
         {
-            await ProblemFormat.Instance.WriteAsync(context, error!);
+            await ProblemFormat.Instance.WriteAsync(context, query.Error);
             return;
         }
         var report = await context.RequestServices.GetRequiredService<UsageQuery>().RunAsync(request, context.RequestAborted);
+        if (isCsv == true)
+        {
+            await WriteCsvAsync(context, request, report);
+            return;
+        }
         await AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
         {
             json.WriteStartObject();
-            AdminJson.WriteTexts(json, "groupBy", request.GroupBy.Select(NameOf));
+            AdminJson.WriteTexts(json, "groupBy", request.GroupBy.Select(QueryReader.NameOf));
+            if (request.Interval is { } interval)
+            {
+                json.WriteString("interval", QueryReader.NameOf(interval));
+                json.WriteString("timeZone", request.TimeZone.Id);
+                json.WriteString("from", request.From!.Value.UtcDateTime);
+                json.WriteString("to", request.To!.Value.UtcDateTime);
+            }
             json.WriteStartArray("rows");
             foreach (var row in report.Rows)
             {
@@ -31,51 +46,97 @@ internal static class UsageEndpoint
             }
             json.WriteEndArray();
             json.WriteBoolean("truncated", report.Truncated);
+            DataJson.WriteMoment(json, "attemptsKeptSince", report.AttemptsKeptSince);
+            DataJson.WriteMoment(json, "hoursKeptSince", report.HoursKeptSince);
             json.WriteEndObject();
         });
     }
 
-    private static (UsageRequest? Request, GatewayError? Error) Parse(IQueryCollection query)
+    private static UsageRequest Parse(QueryReader query, DateTimeOffset now)
     {
-        if (query.Keys.FirstOrDefault(name => !Parameters.Contains(name)) is { } unknown)
-        {
-            return (null, Bad(unknown, $"There is no parameter '{unknown}'; known are {string.Join(", ", Parameters)}."));
-        }
-        var dimensions = new List<UsageDimension>();
-        foreach (var name in Texts(query["groupBy"]))
-        {
-            if (!Enum.GetValues<UsageDimension>().Any(known => NameOf(known) == name))
-            {
-                return (null, Bad("groupBy", $"Usage cannot be grouped by '{name}'; possible are {string.Join(", ", Enum.GetValues<UsageDimension>().Select(NameOf))}."));
-            }
-            dimensions.Add(Enum.Parse<UsageDimension>(name, ignoreCase: true));
-        }
+        var dimensions = query.List("groupBy").Select(name => query.Parse<UsageDimension>("groupBy", name) ?? default).ToList();
         if (dimensions.Distinct().Count() != dimensions.Count)
         {
-            return (null, Bad("groupBy", "Usage cannot be grouped by the same thing twice."));
+            query.Fail("groupBy", "Usage cannot be grouped by the same thing twice.");
         }
-        if (!TryMoment(query["from"], out var from))
+        var interval = query.Choice<UsageInterval>("interval");
+        var (from, to) = (query.Moment("from"), query.Moment("to"));
+        if (interval is { } length)
         {
-            return (null, Bad("from", "'from' must be a date or a moment like 2026-01-31 or 2026-01-31T12:00:00Z."));
+            to ??= now;
+            from ??= to - length switch
+            {
+                UsageInterval.Minute => TimeSpan.FromHours(1),
+                UsageInterval.Hour => TimeSpan.FromDays(1),
+                UsageInterval.Day => TimeSpan.FromDays(30),
+                UsageInterval.Week => TimeSpan.FromDays(84),
+                _ => TimeSpan.FromDays(365),
+            };
         }
-        if (!TryMoment(query["to"], out var to) || to <= from)
+        if (to <= from)
         {
-            return (null, Bad("to", "'to' must be a date or a moment like 2026-01-31 or 2026-01-31T12:00:00Z, and later than 'from'."));
+            query.Fail("to", "'to' must be later than 'from'.");
         }
-        var limit = UsageQuery.MaxRows;
-        if (query["limit"] is { Count: > 0 } sent && (!int.TryParse(sent, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > UsageQuery.MaxRows))
+        if (query.Text("fill") is { } fill && (fill != "zero" || interval is null))
         {
-            return (null, Bad("limit", $"'limit' must be 1 to {UsageQuery.MaxRows}."));
+            query.Fail("fill", "'fill' can be 'zero', and only together with 'interval'.");
         }
-        return (new UsageRequest { GroupBy = dimensions, From = from, To = to, Key = One(query["key"]), Model = One(query["model"]), Tool = One(query["tool"]), Limit = limit }, null);
+        if (query.Text("timeZone") is not null && interval is null)
+        {
+            query.Fail("timeZone", "'timeZone' has a meaning only together with 'interval'.");
+        }
+        var request = new UsageRequest
+        {
+            GroupBy = dimensions,
+            From = from,
+            To = to,
+            Key = query.Text("key"),
+            Model = query.Text("model"),
+            Tool = query.Text("tool"),
+            Provider = query.Text("provider"),
+            Server = query.Text("server"),
+            User = query.Text("user"),
+            Team = query.Text("team"),
+            Customer = query.Text("customer"),
+            Outcome = query.Choice<CallOutcome>("outcome"),
+            Operation = query.Choice<CallKind>("operation"),
+            Interval = interval,
+            TimeZone = ZoneOf(query),
+            FillZero = query.Text("fill") is not null,
+            OrderBy = query.Choice<UsageOrder>("orderBy") ?? UsageOrder.Group,
+            Top = query.Number("top", 1, UsageQuery.MaxTop),
+            Limit = query.Number("limit", 1, UsageQuery.MaxRows) ?? UsageQuery.MaxRows,
+        };
+        if (query.Error is null && interval is not null && UsageQuery.CountPoints(request) > UsageQuery.MaxPoints)
+        {
+            query.Fail("interval", $"The time series would have more than {UsageQuery.MaxPoints} points; take a longer interval, or a shorter span.");
+        }
+        return request;
+    }
+
+    private static TimeZoneInfo ZoneOf(QueryReader query)
+    {
+        if (query.Text("timeZone") is not { } id)
+        {
+            return TimeZoneInfo.Utc;
+        }
+        if (!TimeZoneInfo.TryFindSystemTimeZoneById(id, out var zone))
+        {
+            query.Fail("timeZone", $"There is no time zone '{id}'; give one like Europe/Berlin or UTC.");
+        }
+        return zone ?? TimeZoneInfo.Utc;
     }
 
     private static void Write(Utf8JsonWriter json, UsageRow row, IReadOnlyList<UsageDimension> dimensions)
     {
         json.WriteStartObject();
+        if (row.Start is { } start)
+        {
+            json.WriteString("start", start.UtcDateTime);
+        }
         for (var i = 0; i < dimensions.Count; i++)
         {
-            json.WriteString(NameOf(dimensions[i]), row.Group[i]);
+            json.WriteString(QueryReader.NameOf(dimensions[i]), row.Group[i]);
         }
         json.WriteNumber("calls", row.Calls);
         json.WriteNumber("failed", row.Failed);
@@ -86,30 +147,41 @@ internal static class UsageEndpoint
         json.WriteNumber("unknownCostCalls", row.UnknownCostCalls);
         json.WriteNumber("unsettledCalls", row.UnsettledCalls);
         json.WriteNumber("reservedDollars", row.Reserved.Dollars);
+        DataJson.WriteMilliseconds(json, "meanDurationMs", row.MeanDuration);
+        DataJson.WriteMilliseconds(json, "longestDurationMs", row.LongestDuration);
         json.WriteEndObject();
     }
 
-    private static IEnumerable<string> Texts(StringValues values) =>
-        values.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
-
-    private static bool TryMoment(StringValues values, out DateTimeOffset? moment)
+    private static async Task WriteCsvAsync(HttpContext context, UsageRequest request, UsageReport report)
     {
-        moment = null;
-        if (values.Count == 0)
+        if (report.Truncated)
         {
-            return true;
+            context.Response.Headers["x-truncated"] = "true";
         }
-        if (!DateTimeOffset.TryParse(values.ToString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var parsed))
+        await using var csv = CsvAnswer.Begin(context, "usage.csv");
+        string[] columns =
+        [
+            .. request.Interval is null ? Array.Empty<string>() : ["start"], .. request.GroupBy.Select(QueryReader.NameOf), "calls", "failed", "inputTokens", "cachedTokens", "outputTokens",
+            "costDollars", "unknownCostCalls", "unsettledCalls", "reservedDollars", "meanDurationMs", "longestDurationMs",
+        ];
+        foreach (var column in columns)
         {
-            return false;
+            csv.Add(column);
         }
-        moment = parsed;
-        return true;
+        await csv.EndRowAsync();
+        foreach (var row in report.Rows)
+        {
+            if (request.Interval is not null)
+            {
+                csv.Add(row.Start);
+            }
+            foreach (var value in row.Group)
+            {
+                csv.Add(value);
+            }
+            csv.Add(row.Calls).Add(row.Failed).Add(row.InputTokens).Add(row.CachedTokens).Add(row.OutputTokens).Add(row.Cost.Dollars).Add(row.UnknownCostCalls).Add(row.UnsettledCalls)
+                .Add(row.Reserved.Dollars).Add(DataJson.Milliseconds(row.MeanDuration)).Add(DataJson.Milliseconds(row.LongestDuration));
+            await csv.EndRowAsync();
+        }
     }
-
-    private static string? One(StringValues values) => values.Count == 0 ? null : values.ToString();
-
-    private static string NameOf(UsageDimension dimension) => dimension.ToString().ToLowerInvariant();
-
-    private static GatewayError Bad(string field, string message) => new(StatusCodes.Status400BadRequest, "invalid_parameter", message) { Field = field };
 }

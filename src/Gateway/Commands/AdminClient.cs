@@ -82,6 +82,33 @@ internal sealed class AdminClient : IDisposable
         }
     }
 
+    /// <summary>Sends a request whose answer may be long and take long, and hands its body on as it arrives.</summary>
+    /// <exception cref="CommandException">There is no answer, it is an error, or it breaks off.</exception>
+    public async Task DownloadAsync(HttpMethod method, string path, Func<Stream, Task> take, CancellationToken cancellationToken)
+    {
+        using var patient = new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, ConnectTimeout = Timeout }) { BaseAddress = http.BaseAddress, Timeout = System.Threading.Timeout.InfiniteTimeSpan };
+        patient.DefaultRequestHeaders.Authorization = http.DefaultRequestHeaders.Authorization;
+        using var request = new HttpRequestMessage(method, path);
+        try
+        {
+            using var response = await patient.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            if (!response.IsSuccessStatusCode)
+            {
+                throw new CommandException(Explain(response.StatusCode, await response.Content.ReadAsStringAsync(cancellationToken)));
+            }
+            await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+            await take(body);
+        }
+        catch (HttpRequestException exception)
+        {
+            throw new CommandException($"No gateway answers at {http.BaseAddress}: {exception.Message} Is it running? Another address is given with --url.");
+        }
+        catch (HttpIOException exception)
+        {
+            throw new CommandException($"The gateway at {http.BaseAddress} broke its answer off: {exception.Message}");
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => http.Dispose();
 

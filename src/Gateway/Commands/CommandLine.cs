@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Gateway.Bridging;
+using Gateway.Connecting;
 using Gateway.Hosting;
 
 namespace Gateway.Commands;
@@ -13,6 +15,10 @@ internal static class CommandLine
         if (ServeArguments.TryParse(args, out var options))
         {
             return await Server.RunAsync(options, output, error, cancellationToken);
+        }
+        if (BridgeCommand.TryParse(args, out var bridge))
+        {
+            return await Bridge.RunAsync(bridge, error);
         }
         var result = Root(output, error).Parse(args);
         if (result.Errors.Count > 0)
@@ -33,18 +39,23 @@ internal static class CommandLine
         var data = new Option<string>(ServeArguments.Data) { Description = "Folder of the database; made where it does not exist.", HelpName = "dir", DefaultValueFactory = _ => ServeOptions.DefaultDataFolder };
         var config = new Option<string?>(ServeArguments.Config) { Description = "Configuration file [default: ./gateway.yaml, if it exists].", HelpName = "file" };
         var manifests = new Option<string?>(ServeArguments.Manifests) { Description = "Folder of tool manifests [default: ./tool-manifests, if it exists].", HelpName = "dir" };
-        var urls = new Option<string?>(ServeArguments.Urls) { Description = "Addresses to listen on, separated by semicolons [default: ASPNETCORE_URLS, or http://127.0.0.1:8080].", HelpName = "urls" };
-        var allowRemote = new Option<bool>(ServeArguments.AllowRemote) { Description = "Allow addresses that other machines reach; keys then cross the network unencrypted unless a TLS proxy stands in front." };
+        var urls = new Option<string?>(ServeArguments.Urls) { Description = "Addresses to listen on, separated by semicolons [default: server.urls of the configuration, ASPNETCORE_URLS, or http://127.0.0.1:8080].", HelpName = "urls" };
+        var behindProxy = new Option<bool>(ServeArguments.BehindProxy) { Description = "A proxy that speaks TLS stands in front, so addresses that other machines reach may be listened on without TLS; the same as 'server.behindProxy: true'." };
         config.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), File.Exists, result.AddError, "configuration file"));
         manifests.Validators.Add(result => MustExist(result.GetValueOrDefault<string?>(), Directory.Exists, result.AddError, "folder of tool manifests"));
-        var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, allowRemote };
+        var root = new RootCommand("One key, one budget and one trace for models and tools: an OpenAI-compatible proxy and an MCP hub in one process.") { data, config, manifests, urls, behindProxy };
         root.Subcommands.Add(KeysCommand.Create(output, error));
+        root.Subcommands.Add(Configuration.ConfigCommand.Create(output, error));
+        root.Subcommands.Add(Manifests.ManifestsCommand.Create(output, error));
+        root.AddDataCommands(output, error);
         root.Subcommands.Add(AdminKeysCommand.Create(output, error));
         root.Subcommands.Add(SecretsCommand.CreateProviders(output, error));
         root.Subcommands.Add(SecretsCommand.Create(output, error));
         root.Subcommands.Add(HistoryCommands.CreateAudit(output, error));
         root.Subcommands.Add(HistoryCommands.CreateRevisions(output, error));
         root.Subcommands.Add(PricesCommand.Create(output, error));
+        root.Subcommands.Add(ConnectCommand.Create(output, error));
+        root.Subcommands.Add(BridgeCommand.Create(error));
         root.SetAction((result, cancellationToken) => Server.RunAsync(
             new ServeOptions
             {
@@ -52,7 +63,7 @@ internal static class CommandLine
                 ConfigurationFile = result.GetValue(config),
                 ManifestFolder = result.GetValue(manifests) ?? ServeOptions.DefaultManifestFolder,
                 Urls = result.GetValue(urls),
-                AllowRemote = result.GetValue(allowRemote),
+                BehindProxy = result.GetValue(behindProxy),
             },
             output, error, cancellationToken));
         return root;

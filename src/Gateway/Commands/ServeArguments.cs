@@ -13,7 +13,7 @@ internal static class ServeArguments
     public const string Config = "--config";
     public const string Manifests = "--manifests";
     public const string Urls = "--urls";
-    public const string AllowRemote = "--allow-remote";
+    public const string BehindProxy = "--behind-proxy";
 
     public static bool TryParse(ReadOnlySpan<string> args, [NotNullWhen(true)] out ServeOptions? options)
     {
@@ -26,9 +26,9 @@ internal static class ServeArguments
             {
                 return false;
             }
-            if (args[i] == AllowRemote)
+            if (args[i] == BehindProxy)
             {
-                parsed = parsed with { AllowRemote = true };
+                parsed = parsed with { BehindProxy = true };
                 continue;
             }
             if (i + 1 == args.Length || args[i + 1].Length == 0 || args[i + 1].StartsWith('-') || With(parsed, args[i], args[i + 1]) is not { } next)

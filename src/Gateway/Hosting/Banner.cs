@@ -1,3 +1,4 @@
+using Gateway.Connecting;
 using Shared.Snapshots;
 using Shared.Tools;
 
@@ -79,6 +80,8 @@ internal static class Banner
         yield return Heading("Try");
         yield return Plain($"  curl {address}/v1/chat/completions -H \"Authorization: Bearer $GATEWAY_KEY\" -H 'Content-Type: application/json' \\");
         yield return Plain("""    -d '{"model":"simulator/echo","messages":[{"role":"user","content":"Hello"}]}'""");
+        yield return Plain("  " + ClaudeCodeCommand.Write("hub", $"{address}/mcp", key: null));
+        yield return Plain($"  gateway connect cursor{(address == ListenAddresses.Default ? "" : $" --url {address}")}   also: claude-desktop, vscode, windsurf, codex");
         yield return Plain("  Read on in README.md and docs/; stop with Ctrl+C.");
     }
 

@@ -9,9 +9,10 @@ internal abstract class BannerWriter
 
     /// <summary>The writer that suits an output. The terminal library is loaded only for a terminal.</summary>
     public static BannerWriter For(TextWriter output) =>
-        ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
-            ? new TerminalWriter()
-            : new PlainWriter(output);
+        IsTerminal(output) && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")) ? new TerminalWriter() : new PlainWriter(output);
+
+    /// <summary>Whether people read an output directly.</summary>
+    public static bool IsTerminal(TextWriter output) => ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
 
     /// <summary>Prints lines without another's between them.</summary>
     public void Write(params ReadOnlySpan<BannerLine> lines)

@@ -10,41 +10,55 @@ internal sealed class ListenAddresses
 {
     public const string Default = "http://127.0.0.1:8080";
 
-    private ListenAddresses(IReadOnlyList<string> all, bool isLoopback) => (All, IsLoopback) = (all, isLoopback);
+    private ListenAddresses(IReadOnlyList<BindingAddress> all, bool isLoopback) => (All, IsLoopback) = (all, isLoopback);
 
     /// <summary>All addresses.</summary>
-    public IReadOnlyList<string> All { get; }
+    public IReadOnlyList<BindingAddress> All { get; }
 
     /// <summary>Whether only this machine reaches them.</summary>
     public bool IsLoopback { get; }
 
-    /// <summary>Takes a list apart and checks it.</summary>
-    /// <param name="urls">Addresses separated by semicolons.</param>
-    /// <param name="allowRemote">Whether addresses beyond this machine may be listened on.</param>
+    /// <summary>Checks a list.</summary>
+    /// <param name="urls">Addresses.</param>
+    /// <param name="hasCertificate">Whether there is a certificate for <c>https://</c>.</param>
+    /// <param name="behindProxy">Whether a proxy that speaks TLS stands in front.</param>
     /// <exception cref="ListenAddressException">One of them cannot or must not be listened on.</exception>
-    public static ListenAddresses Parse(string urls, bool allowRemote)
+    public static ListenAddresses Parse(IReadOnlyList<string> urls, bool hasCertificate, bool behindProxy)
     {
-        var all = urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        if (all.Length == 0)
+        if (urls.Count == 0)
         {
             throw new ListenAddressException("There is no address to listen on; give one like http://127.0.0.1:8080.");
         }
+        List<BindingAddress> all = [];
         var isLoopback = true;
-        foreach (var url in all)
+        foreach (var url in urls)
         {
             var address = ParseOne(url);
-            if (IsLocal(address))
+            var isTls = IsTls(address);
+            if (isTls && !hasCertificate)
             {
-                continue;
+                throw new ListenAddressException($"'{url}' needs a certificate: give 'certificate' and 'key' under 'server.tls' in gateway.yaml.");
             }
-            if (!allowRemote)
+            if (!IsLocal(address))
             {
-                throw new ListenAddressException($"'{url}' is reachable from other machines, and keys would cross the network unencrypted; put a TLS proxy in front and start with --allow-remote, or listen on 127.0.0.1.");
+                isLoopback = false;
+                if (!isTls && !behindProxy)
+                {
+                    throw new ListenAddressException($"'{url}' is reachable from other machines, and keys would cross the network unencrypted. Listen on https:// with a certificate "
+                        + "('server.tls' in gateway.yaml), or, with a proxy in front that speaks TLS, say so ('server.behindProxy: true', or --behind-proxy), or listen on 127.0.0.1.");
+                }
             }
-            isLoopback = false;
+            all.Add(address);
         }
         return new ListenAddresses(all, isLoopback);
     }
+
+    /// <summary>Takes a list apart.</summary>
+    /// <param name="urls">Addresses separated by semicolons.</param>
+    public static string[] Split(string urls) => urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    /// <summary>Whether an address is <c>https://</c>.</summary>
+    public static bool IsTls(BindingAddress address) => string.Equals(address.Scheme, Uri.UriSchemeHttps, StringComparison.OrdinalIgnoreCase);
 
     private static BindingAddress ParseOne(string url)
     {
@@ -57,11 +71,23 @@ internal sealed class ListenAddresses
         {
             throw new ListenAddressException($"'{url}' is not an address to listen on; give one like http://127.0.0.1:8080.");
         }
-        return string.Equals(address.Scheme, Uri.UriSchemeHttp, StringComparison.OrdinalIgnoreCase) ? address
-            : throw new ListenAddressException($"'{url}': only http:// can be listened on; put a TLS proxy in front for https.");
+        if (!IsTls(address) && !string.Equals(address.Scheme, Uri.UriSchemeHttp, StringComparison.OrdinalIgnoreCase))
+        {
+            throw new ListenAddressException($"'{url}': only http:// and https:// can be listened on.");
+        }
+        if (address.PathBase.Length > 0)
+        {
+            throw new ListenAddressException($"'{url}' holds a path; an address to listen on has none.");
+        }
+        if (address.Port == 0 && IsLocalhost(address))
+        {
+            throw new ListenAddressException($"'{url}': a port must be given for localhost, which is two addresses; or write 127.0.0.1.");
+        }
+        return address;
     }
 
     private static bool IsLocal(BindingAddress address) =>
-        address.IsUnixPipe || address.IsNamedPipe || string.Equals(address.Host, "localhost", StringComparison.OrdinalIgnoreCase)
-        || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
+        address.IsUnixPipe || address.IsNamedPipe || IsLocalhost(address) || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
+
+    private static bool IsLocalhost(BindingAddress address) => string.Equals(address.Host, "localhost", StringComparison.OrdinalIgnoreCase);
 }

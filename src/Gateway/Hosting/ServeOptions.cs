@@ -21,11 +21,14 @@ internal sealed record ServeOptions
     /// <summary>Reads the environment that the configuration refers to and in which providers are found.</summary>
     public Func<string, string?> Environment { get; init; } = System.Environment.GetEnvironmentVariable;
 
-    /// <summary>Addresses to listen on, separated by semicolons; null: as <c>ASPNETCORE_URLS</c> says, or <see cref="ListenAddresses.Default"/>.</summary>
+    /// <summary>
+    /// Addresses to listen on, separated by semicolons; null: as <c>server.urls</c> in the configuration or else <c>ASPNETCORE_URLS</c> says, or
+    /// <see cref="ListenAddresses.Default"/>.
+    /// </summary>
     public string? Urls { get; init; }
 
-    /// <summary>Whether addresses beyond this machine may be listened on.</summary>
-    public bool AllowRemote { get; init; }
+    /// <summary>Whether a proxy that speaks TLS stands in front, as <c>server.behindProxy</c> in the configuration says it.</summary>
+    public bool BehindProxy { get; init; }
 
     /// <summary>Where the configuration comes from.</summary>
     public SnapshotPaths ToSnapshotPaths() => new(ConfigurationFile ?? DefaultConfigurationFile, ManifestFolder)

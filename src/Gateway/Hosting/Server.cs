@@ -65,6 +65,7 @@ internal static class Server
         {
             await metrics;
         }
+        app.Services.GetRequiredService<Listener>().Decide(app.Services.GetRequiredService<SnapshotLoader>().Server, app.Services);
         try
         {
             await app.StartAsync(cancellationToken);

@@ -6,8 +6,8 @@ using Shared.Http;
 
 namespace LlmProxy.ChatCompletions;
 
-/// <summary>One chat completion on its way: what was asked, what it holds, and what went wrong so far.</summary>
-internal sealed class ChatCall(HttpContext context, GatewayRequest request, PooledBody body, RouteEntry entry, in RoutedFields fields) : IDisposable
+/// <summary>One call of a model on its way: what was asked, what it holds, and what went wrong so far.</summary>
+internal sealed class ChatCall(HttpContext context, GatewayRequest request, PooledBody body, RouteEntry entry, TargetPlan first, in RoutedFields fields) : IDisposable
 {
     /// <summary>A field, so that this large value is read in place.</summary>
     public readonly RoutedFields Fields = fields;
@@ -20,13 +20,16 @@ internal sealed class ChatCall(HttpContext context, GatewayRequest request, Pool
 
     public RouteEntry Entry { get; } = entry;
 
+    /// <summary>The entry's targets that have the endpoint, in their order.</summary>
+    public TargetPlan[] Targets => Entry.TargetsFor(Target.Family);
+
     /// <summary>Cancelled when the client leaves.</summary>
     public CancellationToken Aborted { get; } = context.RequestAborted;
 
     public RequestLease Lease { get; set; } = null!;
 
     /// <summary>The target that is being tried.</summary>
-    public TargetPlan Target { get; set; } = entry.Targets[0];
+    public TargetPlan Target { get; set; } = first;
 
     /// <summary>Attempts begun so far.</summary>
     public int Attempts { get; set; }

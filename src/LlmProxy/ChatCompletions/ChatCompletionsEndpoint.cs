@@ -10,13 +10,16 @@ using Shared.VirtualKeys;
 
 namespace LlmProxy.ChatCompletions;
 
-/// <summary><c>POST /v1/chat/completions</c>.</summary>
+/// <summary><c>POST /v1/chat/completions</c>, and the endpoints that differ from it in their <see cref="EndpointFamily"/> alone.</summary>
 internal sealed class ChatCompletionsEndpoint(AdmissionController admission, FallbackChain chain, AnswerWriter writer, BodyMemory memory)
 {
     /// <summary>Names longer than this are no models; they would only fill logs.</summary>
     private const int MaxModelNameBytes = 512;
 
-    public async Task CreateAsync(HttpContext context)
+    /// <summary>Answers a request to an endpoint.</summary>
+    public RequestDelegate For(EndpointFamily family) => context => CreateAsync(context, family);
+
+    private async Task CreateAsync(HttpContext context, EndpointFamily family)
     {
         var request = GatewayRequest.Of(context);
         var (body, error) = await PooledBody.ReadAsync(context, memory, request.Snapshot.Settings.MaxBodyBytes);
@@ -27,7 +30,7 @@ internal sealed class ChatCompletionsEndpoint(AdmissionController admission, Fal
         }
         using (body)
         {
-            error = Prepare(context, request, body, out var call);
+            error = Prepare(context, family, request, body, out var call);
             if (error is not null)
             {
                 await OpenAiErrorFormat.Instance.WriteAsync(context, error);
@@ -68,11 +71,11 @@ internal sealed class ChatCompletionsEndpoint(AdmissionController admission, Fal
         }
     }
 
-    private static GatewayError? Prepare(HttpContext context, GatewayRequest request, PooledBody body, out ChatCall? call)
+    private static GatewayError? Prepare(HttpContext context, EndpointFamily family, GatewayRequest request, PooledBody body, out ChatCall? call)
     {
         call = null;
         var bytes = body.Bytes.Span;
-        if (RequestScanner.Scan(bytes, out var fields) is { } error)
+        if (RequestScanner.Scan(bytes, family, out var fields) is { } error)
         {
             return error;
         }
@@ -86,7 +89,12 @@ internal sealed class ChatCompletionsEndpoint(AdmissionController admission, Fal
         {
             return OpenAiErrors.ModelNotFound(name.ToString());
         }
-        call = new ChatCall(context, request, body, entry, fields);
+        var targets = entry.TargetsFor(family);
+        if (targets.Length == 0)
+        {
+            return OpenAiErrors.EndpointNotSupported(family, entry);
+        }
+        call = new ChatCall(context, request, body, entry, targets[0], fields);
         return null;
     }
 

@@ -41,7 +41,7 @@ internal static class MessageScan
             }
             else if (reader.TokenType == JsonTokenType.StartObject)
             {
-                TakePart(ref reader, ref fields);
+                TakePart(ref reader, ref fields, "messages[].content[]");
             }
             else
             {
@@ -49,7 +49,7 @@ internal static class MessageScan
                 {
                     if (reader.TokenType == JsonTokenType.StartObject)
                     {
-                        TakePart(ref reader, ref fields);
+                        TakePart(ref reader, ref fields, "messages[].content[]");
                     }
                     else
                     {
@@ -60,10 +60,15 @@ internal static class MessageScan
         }
     }
 
-    private static void TakePart(ref Utf8JsonReader reader, ref RoutedFields fields)
+    /// <summary>Reads one part of a content.</summary>
+    /// <param name="reader">Stands on its start; afterwards on its end.</param>
+    /// <param name="fields">Receives what the part holds besides text.</param>
+    /// <param name="name">What to call the part in messages.</param>
+    /// <returns>Whether it says of what type it is.</returns>
+    public static bool TakePart(ref Utf8JsonReader reader, ref RoutedFields fields, string name)
     {
         int images = 0, audios = 0, files = 0;
-        var imageType = false;
+        var (imageType, hasType) = (false, false);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var isType = MemberNames.Is(ref reader, "type"u8);
@@ -77,6 +82,7 @@ internal static class MessageScan
                 continue;
             }
             reader.Read();
+            hasType = true;
             var type = reader.TokenType == JsonTokenType.String ? reader.ValueSpan : default;
             if (type.SequenceEqual("image_url"u8))
             {
@@ -85,17 +91,17 @@ internal static class MessageScan
             else if (!type.SequenceEqual("text"u8) && !type.SequenceEqual("input_audio"u8) && !type.SequenceEqual("refusal"u8) && !type.SequenceEqual("file"u8)
                 && !type.SequenceEqual("thinking"u8) && !type.SequenceEqual("reasoning"u8))
             {
-                fields.UnboundedMember ??= "messages[].content[].type";
+                fields.UnboundedMember ??= name + ".type";
             }
             reader.Skip();
         }
         fields.ImageParts += Math.Max(images, imageType ? 1 : 0);
         fields.AudioParts += audios;
-        fields.FileParts += files;
         if (files > 0)
         {
             // A file's pages can count as more tokens than it has bytes, and one given by its id has no bytes here at all.
-            fields.UnboundedMember ??= "messages[].content[].file";
+            fields.UnboundedMember ??= name + ".file";
         }
+        return hasType;
     }
 }

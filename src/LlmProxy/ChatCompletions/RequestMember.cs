@@ -1,10 +1,11 @@
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
+using LlmProxy.Routing;
 
 namespace LlmProxy.ChatCompletions;
 
-/// <summary>The top-level members of a chat completion that route or bill it.</summary>
+/// <summary>The top-level members of a request that route or bill it.</summary>
 internal enum RequestMember
 {
     /// <summary>Any other: passes as it is.</summary>
@@ -22,6 +23,18 @@ internal enum RequestMember
     Audio,
     Tools,
 
+    /// <summary>What a text completion continues.</summary>
+    Prompt,
+
+    /// <summary>How many candidates a text completion makes and bills.</summary>
+    BestOf,
+
+    /// <summary>What is embedded.</summary>
+    EmbeddingInput,
+
+    /// <summary>What is moderated.</summary>
+    ModerationInput,
+
     /// <summary>A member whose presence makes the price boundless.</summary>
     Boundless,
 }
@@ -36,20 +49,21 @@ internal static class MemberNames
     private static readonly string[] Boundless = ["web_search_options", "search_parameters", "plugins", "models", "mcp_servers", "best_of", "previous_response_id", "conversation", "prompt"];
 
     /// <summary>Whether a route may not set a member as a default, because what routes or bills must be seen in the request.</summary>
-    public static bool IsRouted(string name) => name == "audio" || Recognise(Encoding.UTF8.GetBytes(name), out _) != RequestMember.Other;
+    public static bool IsRouted(string name) => name == "input" || RecogniseChat(Encoding.UTF8.GetBytes(name), out _) != RequestMember.Other;
 
     /// <summary>The member whose name the reader stands on.</summary>
     /// <param name="reader">Stands on a property name.</param>
+    /// <param name="family">The endpoint that is called.</param>
     /// <param name="name">The member's name for messages; "" for one that is not recognised.</param>
-    public static RequestMember Recognise(ref Utf8JsonReader reader, out string name)
+    public static RequestMember Recognise(ref Utf8JsonReader reader, EndpointFamily family, out string name)
     {
         if (!reader.ValueIsEscaped)
         {
-            return Recognise(reader.ValueSpan, out name);
+            return family == EndpointFamily.Chat ? RecogniseChat(reader.ValueSpan, out name) : family.Recognise(reader.ValueSpan, out name);
         }
         Span<byte> unescaped = stackalloc byte[MaxEscapedLength];
         name = "";
-        return TryUnescapeAscii(reader.ValueSpan, unescaped, out var length) ? Recognise(unescaped[..length], out name) : RequestMember.Other;
+        return TryUnescapeAscii(reader.ValueSpan, unescaped, out var length) ? family.Recognise(unescaped[..length], out name) : RequestMember.Other;
     }
 
     /// <summary>Whether the property name that the reader stands on is the given one.</summary>
@@ -63,7 +77,29 @@ internal static class MemberNames
         return TryUnescapeAscii(reader.ValueSpan, unescaped, out var length) && unescaped[..length].SequenceEqual(name);
     }
 
-    private static RequestMember Recognise(ReadOnlySpan<byte> name, out string text)
+    /// <summary>The members that other endpoints have in common with chat completions.</summary>
+    /// <param name="name">The name, UTF-8.</param>
+    /// <param name="hasOutput">Whether the endpoint puts out text, and so knows streams, limits and choices.</param>
+    /// <param name="text">The name for messages; "" for a member that is not recognised.</param>
+    public static RequestMember RecogniseCommon(ReadOnlySpan<byte> name, bool hasOutput, out string text)
+    {
+        var member = RecogniseChat(name, out text);
+        var isCommon = member is RequestMember.Model or RequestMember.ServiceTier or RequestMember.Boundless
+            || (hasOutput && member is RequestMember.Stream or RequestMember.StreamOptions or RequestMember.MaxTokens or RequestMember.MaxCompletionTokens or RequestMember.Choices);
+        if (isCommon)
+        {
+            return member;
+        }
+        if (member is RequestMember.Messages or RequestMember.Prediction or RequestMember.Modalities or RequestMember.Audio or RequestMember.Tools)
+        {
+            return RequestMember.Boundless; // no part of this endpoint: a provider that takes it may bill whatever it likes
+        }
+        text = "";
+        return RequestMember.Other;
+    }
+
+    /// <summary>The members of chat completions.</summary>
+    public static RequestMember RecogniseChat(ReadOnlySpan<byte> name, out string text)
     {
         var member = name.Length switch
         {

@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using LlmProxy.Completions;
 using LlmProxy.Errors;
+using LlmProxy.Routing;
 using Shared.Http;
 
 namespace LlmProxy.ChatCompletions;
@@ -20,19 +22,23 @@ internal ref struct RequestScanner
 
     private Utf8JsonReader reader;
     private RoutedFields fields;
+    private readonly EndpointFamily family;
     private int seen;
+    private int bestOf;
+    private int prompts = 1;
 
-    private RequestScanner(ReadOnlySpan<byte> body)
+    private RequestScanner(ReadOnlySpan<byte> body, EndpointFamily family)
     {
+        this.family = family;
         reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
         fields.Choices = 1;
     }
 
     /// <summary>Scans a body.</summary>
     /// <returns>Null, or why the body is refused.</returns>
-    public static GatewayError? Scan(ReadOnlySpan<byte> body, out RoutedFields fields)
+    public static GatewayError? Scan(ReadOnlySpan<byte> body, EndpointFamily family, out RoutedFields fields)
     {
-        var scanner = new RequestScanner(body);
+        var scanner = new RequestScanner(body, family);
         try
         {
             var error = scanner.Run();
@@ -70,7 +76,7 @@ internal ref struct RequestScanner
         }
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var member = MemberNames.Recognise(ref reader, out var name);
+            var member = MemberNames.Recognise(ref reader, family, out var name);
             var nameSlice = new JsonSlice((int)reader.TokenStartIndex, reader.ValueSpan.Length + 2); // its quotes with it
             reader.Read();
             if (member == RequestMember.Other)
@@ -98,7 +104,16 @@ internal ref struct RequestScanner
         {
             return OpenAiErrors.NotAnObject;
         }
-        return fields.Model.Exists ? null : OpenAiErrors.Missing("model");
+        return fields.Model.Exists ? CountAnswers() : OpenAiErrors.Missing("model");
+    }
+
+    /// <summary>Every candidate of every prompt is billed.</summary>
+    private GatewayError? CountAnswers()
+    {
+        var answers = Math.Max(fields.Choices, bestOf) * (long)prompts;
+        fields.Choices = (int)Math.Min(answers, CompletionMembers.MaxAnswers);
+        return answers <= CompletionMembers.MaxAnswers ? null
+            : OpenAiErrors.Invalid("prompt", $"so few prompts that, times 'n' or 'best_of', they make at most {CompletionMembers.MaxAnswers} answers");
     }
 
     private bool TryTake(RequestMember member, JsonSlice name)
@@ -137,10 +152,22 @@ internal ref struct RequestScanner
                 return isAudio;
             case RequestMember.Tools:
                 return TryTakeTools();
+            case RequestMember.Prompt:
+                return CompletionMembers.TryTakePrompt(ref reader, ref fields, out prompts);
+            case RequestMember.BestOf:
+                return reader.TokenType == JsonTokenType.Null
+                    || (reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out bestOf) && bestOf is >= 1 and <= MaxChoices);
+            case RequestMember.EmbeddingInput:
+                return TextInput.TryTake(ref reader, ref fields, allowsParts: true, out _);
+            case RequestMember.ModerationInput:
+                return TextInput.TryTake(ref reader, ref fields, allowsParts: true, out _);
             default:
                 return MessageScan.TryTake(ref reader, ref fields);
         }
     }
+
+    /// <summary>A text completion may ask for none: with <c>echo</c>, the probabilities of its prompt.</summary>
+    private readonly int LeastLimit => family == EndpointFamily.Completions ? 0 : 1;
 
     /// <summary>The slice from a value's start to the end of what has been read.</summary>
     private readonly JsonSlice Slice(int start) => new(start, (int)reader.BytesConsumed - start);
@@ -152,7 +179,7 @@ internal ref struct RequestScanner
         {
             return true;
         }
-        if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var tokens) || tokens is < 1 or > MaxOutputLimit)
+        if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var tokens) || tokens > MaxOutputLimit || tokens < LeastLimit)
         {
             return false;
         }
@@ -262,15 +289,18 @@ internal ref struct RequestScanner
         return true;
     }
 
-    private static string Expectation(RequestMember member) => member switch
+    private readonly string Expectation(RequestMember member) => member switch
     {
         RequestMember.Model => "a string",
         RequestMember.Stream => "true, false or null",
         RequestMember.StreamOptions => "an object whose 'include_usage', given at most once, is true or false",
-        RequestMember.MaxTokens or RequestMember.MaxCompletionTokens => $"a whole number from 1 to {MaxOutputLimit}",
-        RequestMember.Choices => $"a whole number from 1 to {MaxChoices}",
+        RequestMember.MaxTokens or RequestMember.MaxCompletionTokens => $"a whole number from {LeastLimit} to {MaxOutputLimit}",
+        RequestMember.Choices or RequestMember.BestOf => $"a whole number from 1 to {MaxChoices}",
         RequestMember.ServiceTier => "a string",
         RequestMember.Modalities => "an array of strings",
+        RequestMember.Prompt => "a string, an array of strings, an array of token numbers, or an array of such arrays",
+        RequestMember.EmbeddingInput => "a string, an array of strings, an array of token numbers, or an array of such arrays",
+        RequestMember.ModerationInput => "a string, or an array of strings or of objects",
         RequestMember.Messages or RequestMember.Tools => "an array of objects",
         _ => "an object",
     };

@@ -15,7 +15,7 @@ internal readonly record struct JsonSlice(int Offset, int Length)
 internal readonly record struct OutputLimitField(JsonSlice Name, JsonSlice Value, long? Tokens);
 
 /// <summary>
-/// What routes and bills a chat completion, and where it stands in the body. Everything else in the body is nobody's business here and goes on as it is.
+/// What routes and bills a request, and where it stands in the body. Everything else in the body is nobody's business here and goes on as it is.
 /// </summary>
 internal struct RoutedFields
 {
@@ -43,7 +43,7 @@ internal struct RoutedFields
 
     public OutputLimitField MaxCompletionTokens;
 
-    /// <summary>How many choices are asked for, at least 1.</summary>
+    /// <summary>How many answers are billed, at least 1: choices or candidates, for each prompt.</summary>
     public int Choices;
 
     /// <summary>The service tier asked for; null: the provider's usual one.</summary>
@@ -57,7 +57,8 @@ internal struct RoutedFields
 
     public int ImageParts;
 
-    public int FileParts;
+    /// <summary>Bytes of the body that surely are no tokens: what the digits of token numbers take up beyond one byte for each.</summary>
+    public int SpareBytes;
 
     public int AudioParts;
 

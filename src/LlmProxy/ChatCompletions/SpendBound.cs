@@ -24,8 +24,8 @@ internal static class SpendBound
     {
         ref readonly var fields = ref call.Fields;
         var price = target.Price;
-        var unbounded = UnboundedMember(fields, price);
-        var output = LimitAsked(call) ?? DefaultLimit(call, target);
+        var unbounded = UnboundedMember(fields, target.Family, price);
+        var output = !target.Family.HasOutput ? 0 : LimitAsked(call) ?? DefaultLimit(call, target);
         var tokens = EstimatedTokens(call);
         if (unbounded is not null && call.Entry.Route?.FixedReservation is { } reservation)
         {
@@ -47,13 +47,17 @@ internal static class SpendBound
     /// <param name="reserved">What the attempt may cost; <see cref="Money.MaxValue"/> where no hard budget covers it.</param>
     public static long? LimitFor(ChatCall call, TargetPlan target, Money reserved)
     {
+        if (!target.Family.HasOutput)
+        {
+            return null;
+        }
         var route = call.Entry.Route;
         var isHard = reserved != Money.MaxValue && target.Price is not null && !target.OutputIsFree;
         if (LimitAsked(call) is { } asked)
         {
             return isHard || asked != call.Fields.OutputLimit ? asked : null;
         }
-        if (isHard && !(UnboundedMember(call.Fields, target.Price) is not null && route?.FixedReservation is not null))
+        if (isHard && !(UnboundedMember(call.Fields, target.Family, target.Price) is not null && route?.FixedReservation is not null))
         {
             var affordable = target.Price!.AffordableOutput(reserved, InputTokens(call, target.Price), call.Fields.ServiceTier) / call.Fields.Choices - call.Fields.PredictionBytes;
             return Math.Max(1, Math.Min(affordable, DefaultLimit(call, target)));
@@ -62,11 +66,12 @@ internal static class SpendBound
     }
 
     /// <summary>The cost of what was seen to pass, for a call whose use nobody reported.</summary>
-    public static Money Observed(ChatCall call, ModelPrice price, long outputBytes) => Bounded(price, InputTokens(call, price), outputBytes, call.Fields.ServiceTier);
+    public static Money Observed(ChatCall call, ModelPrice price, long outputBytes) =>
+        Bounded(price, InputTokens(call, price), call.Target.Family.HasOutput ? outputBytes : 0, call.Fields.ServiceTier);
 
     /// <summary>No fewer than the input's tokens.</summary>
     public static long InputTokens(ChatCall call, ModelPrice? price) =>
-        (long)call.Body.Bytes.Length + call.Entry.DefaultBytes + call.Fields.ImageParts * (price?.MaxImageTokens ?? 0);
+        (long)call.Body.Bytes.Length - call.Fields.SpareBytes + call.Entry.DefaultBytes + call.Fields.ImageParts * (price?.MaxImageTokens ?? 0);
 
     private static Money UpperBound(ChatCall call, ModelPrice price, long input, long outputPerChoice) =>
         Bounded(price, input, (outputPerChoice + call.Fields.PredictionBytes) * call.Fields.Choices, call.Fields.ServiceTier);
@@ -90,10 +95,10 @@ internal static class SpendBound
     private static long DefaultLimit(ChatCall call, TargetPlan target)
     {
         var route = call.Entry.Route;
-        return Math.Min(route?.DefaultOutputTokens ?? target.Price?.MaxOutputTokens ?? UsualOutputTokens, route?.MaxOutputTokens ?? long.MaxValue);
+        return Math.Min(route?.DefaultOutputTokens ?? target.Family.UsualOutputTokens ?? target.Price?.MaxOutputTokens ?? UsualOutputTokens, route?.MaxOutputTokens ?? long.MaxValue);
     }
 
-    private static string? UnboundedMember(in RoutedFields fields, ModelPrice? price)
+    private static string? UnboundedMember(in RoutedFields fields, EndpointFamily family, ModelPrice? price)
     {
         if (fields.UnboundedMember is { } member)
         {
@@ -116,10 +121,15 @@ internal static class SpendBound
         {
             return "modalities";
         }
-        return fields.AudioParts > 0 && price.Rates.AudioInput is null ? "messages[].content[].input_audio" : null;
+        if (fields.AudioParts > 0 && price.Rates.AudioInput is null)
+        {
+            return family == EndpointFamily.Chat ? "messages[].content[].input_audio" : "input[].input_audio";
+        }
+        return null;
     }
 
     /// <summary>A plain guess for token limits, put right when the call ends: four bytes to a token, a thousand tokens to an image or an answer of unknown length.</summary>
     private static long EstimatedTokens(ChatCall call) =>
-        call.Body.Bytes.Length / 4 + 1 + call.Fields.ImageParts * 1000L + Math.Min(LimitAsked(call) ?? long.MaxValue, 1000) * call.Fields.Choices;
+        call.Body.Bytes.Length / 4 + 1 + call.Fields.ImageParts * 1000L
+        + (call.Target.Family.HasOutput ? Math.Min(LimitAsked(call) ?? call.Target.Family.UsualOutputTokens ?? long.MaxValue, 1000) * call.Fields.Choices : 0);
 }

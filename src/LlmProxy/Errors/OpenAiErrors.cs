@@ -1,5 +1,7 @@
 using System.Text.Json;
+using LlmProxy.Routing;
 using Microsoft.AspNetCore.Http;
+using Shared.Egress;
 using Shared.Http;
 
 namespace LlmProxy.Errors;
@@ -25,8 +27,17 @@ internal static class OpenAiErrors
     public static GatewayError ModelNotFound(string name) =>
         new(StatusCodes.Status404NotFound, "model_not_found", $"The model '{name}' does not exist, or this key may not use it. GET /v1/models lists those that it may use.") { Field = "model" };
 
+    /// <summary>No target's provider has the endpoint.</summary>
+    public static GatewayError EndpointNotSupported(EndpointFamily family, RouteEntry entry) =>
+        new(StatusCodes.Status404NotFound, "endpoint_not_supported",
+            $"No provider of the model '{entry.Name}' has the endpoint /v1{family.Path} ({string.Join(", ", entry.Targets.Select(target => target.Provider.Id).Distinct())}). Use a model of one that has, or correct the provider's 'endpoints'.")
+        { Field = "model" };
+
     public static GatewayError UpstreamFailed { get; } =
         new(StatusCodes.Status502BadGateway, "upstream_error", "The model's provider could not be reached, or its answer made no sense.") { Retryable = true };
+
+    public static GatewayError UpstreamRefusedByPolicy { get; } =
+        new(StatusCodes.Status502BadGateway, EgressRefusedException.Code, $"The model's provider was not connected to: {EgressRefusedException.ForCallers}");
 
     public static GatewayError UpstreamTimeout { get; } =
         new(StatusCodes.Status504GatewayTimeout, "upstream_timeout", "The model's provider did not answer in time.") { Retryable = true };

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using LlmProxy.Simulator;
+using Shared.Egress;
 using Shared.Snapshots;
 
 namespace LlmProxy.Providers;
@@ -17,12 +18,14 @@ internal sealed class ProviderClient(HttpMessageHandler handler) : IDisposable
 }
 
 /// <summary>One client for each provider, kept across snapshots so that its connections stay.</summary>
-internal sealed class ProviderClients : IDisposable
+internal sealed class ProviderClients(EgressPolicy egress) : IDisposable
 {
-    private readonly ConcurrentDictionary<(string Id, string Dialect), ProviderClient> clients = new();
+    // By whose word the address is, too: a connection that was opened for a file's declaration is not the admin API's to use.
+    private readonly ConcurrentDictionary<(string Id, string Dialect, EgressTrust Trust), ProviderClient> clients = new();
 
-    public ProviderClient For(Provider provider) => clients.GetOrAdd((provider.Id, provider.Dialect), static key => new ProviderClient(
-        key.Dialect == ProviderDialects.Simulator ? new SimulatorHandler() : NewHandler()));
+    public ProviderClient For(Provider provider) =>
+        clients.GetOrAdd((provider.Id, provider.Dialect, provider.FromAdminApi ? EgressTrust.Remote : EgressTrust.Operator), static (key, egress) => new ProviderClient(
+            key.Dialect == ProviderDialects.Simulator ? new SimulatorHandler() : NewHandler(egress, key.Id, key.Trust)), egress);
 
     public void Dispose()
     {
@@ -32,19 +35,16 @@ internal sealed class ProviderClients : IDisposable
         }
     }
 
-    private static SocketsHttpHandler NewHandler() => new()
+    private static SocketsHttpHandler NewHandler(EgressPolicy egress, string provider, EgressTrust trust)
     {
-        AllowAutoRedirect = false,
-        UseCookies = false,
-        UseProxy = false,
-        AutomaticDecompression = System.Net.DecompressionMethods.None,
-        ActivityHeadersPropagator = null,
-        ConnectTimeout = TimeSpan.FromSeconds(10),
-        PooledConnectionLifetime = TimeSpan.FromMinutes(5), // so that a provider's new addresses are found
-        PooledConnectionIdleTimeout = TimeSpan.FromMinutes(1),
-        MaxResponseHeadersLength = 64,
-        ResponseDrainTimeout = TimeSpan.FromSeconds(1),
-    };
+        var handler = egress.NewHandler($"provider '{provider}'", trust);
+        handler.ConnectTimeout = TimeSpan.FromSeconds(10);
+        handler.PooledConnectionLifetime = TimeSpan.FromMinutes(5); // so that a provider's new addresses are found
+        handler.PooledConnectionIdleTimeout = TimeSpan.FromMinutes(1);
+        handler.MaxResponseHeadersLength = 64;
+        handler.ResponseDrainTimeout = TimeSpan.FromSeconds(1);
+        return handler;
+    }
 }
 
 /// <summary>The dialects that the relay lane speaks.</summary>

@@ -4,6 +4,7 @@ using LlmProxy.Routing;
 using LlmProxy.Telemetry;
 using LlmProxy.Usage;
 using Microsoft.Extensions.Logging;
+using Shared.Egress;
 using Shared.Http;
 
 namespace LlmProxy.Relay;
@@ -100,7 +101,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
     {
         var target = answer.Target;
         answer.Content = new SplicedContent(call.Body.Bytes, BodyEdits.For(call, target, answer.OutputLimit));
-        var request = new HttpRequestMessage(HttpMethod.Post, target.ChatCompletions) { Content = answer.Content };
+        var request = new HttpRequestMessage(HttpMethod.Post, target.Address) { Content = answer.Content };
         foreach (var (name, value) in target.Headers)
         {
             request.Headers.TryAddWithoutValidation(name, value);
@@ -146,7 +147,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
             return;
         }
         answer.Body = body;
-        if (!CompletionReader.TryRead(body.Bytes.Span, answer.Target.Model, out var facts))
+        if (!CompletionReader.TryRead(body.Bytes.Span, answer.Target, out var facts))
         {
             answer.Fail(AttemptFailure.InvalidResponse, isFree: false, outputBytes: body.Bytes.Length);
         }
@@ -216,6 +217,7 @@ internal sealed class AttemptSender(DeadlinePool deadlines, BodyMemory memory, T
         var isFree = answer.Content is not { Started: true };
         var failure = call.Aborted.IsCancellationRequested ? AttemptFailure.Cancelled
             : answer.Deadline!.HasPassed ? AttemptFailure.Timeout
+            : EgressRefusedException.Causes(exception) ? AttemptFailure.RefusedByPolicy
             : isFree ? AttemptFailure.Connect
             : exception is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.ConfigurationLimitExceeded } ? AttemptFailure.InvalidResponse
             : AttemptFailure.Reset;

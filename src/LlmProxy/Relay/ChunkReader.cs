@@ -27,7 +27,7 @@ internal enum ChunkKind
     Garbage,
 }
 
-/// <summary>What has been seen of a chat completion stream so far.</summary>
+/// <summary>What has been seen of a stream of chat or text completion chunks so far.</summary>
 internal struct ChunkReader(string expectedModel)
 {
     public bool ContentBegun { get; private set; }
@@ -117,7 +117,7 @@ internal struct ChunkReader(string expectedModel)
             else if (MemberNames.Is(ref reader, "usage"u8))
             {
                 reader.Read();
-                if (UsageReader.TryRead(ref reader, out var usage))
+                if (UsageReader.TryRead(ref reader, hasOutput: true, out var usage))
                 {
                     Usage = usage;
                     usageHere = true;
@@ -168,6 +168,7 @@ internal struct ChunkReader(string expectedModel)
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var isDelta = MemberNames.Is(ref reader, "delta"u8);
+                var isText = !isDelta && MemberNames.Is(ref reader, "text"u8);
                 var isFinish = MemberNames.Is(ref reader, "finish_reason"u8);
                 reader.Read();
                 if (isDelta && reader.TokenType == JsonTokenType.StartObject)
@@ -175,6 +176,7 @@ internal struct ChunkReader(string expectedModel)
                     content |= ReadDelta(ref reader);
                     continue;
                 }
+                content |= isText && reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
                 if (isFinish && reader.TokenType == JsonTokenType.String)
                 {
                     Finished = true;

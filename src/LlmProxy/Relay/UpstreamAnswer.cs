@@ -5,6 +5,7 @@ using LlmProxy.Routing;
 using LlmProxy.Telemetry;
 using Microsoft.Extensions.Logging;
 using Shared.Admission;
+using Shared.Egress;
 using Shared.Http;
 using Shared.Ledger;
 using Shared.Pricing;
@@ -25,6 +26,9 @@ internal enum AttemptFailure
 
     /// <summary>Nothing was sent: no connection.</summary>
     Connect,
+
+    /// <summary>Nothing was sent: the egress policy does not allow the address.</summary>
+    RefusedByPolicy,
 
     /// <summary>The connection broke.</summary>
     Reset,
@@ -100,7 +104,7 @@ internal sealed class UpstreamAnswer : IDisposable
     public bool CanRetry => Failure is AttemptFailure.Connect or AttemptFailure.Reset or AttemptFailure.Timeout || (Failure == AttemptFailure.HttpError && IsRetryable(Status));
 
     /// <summary>Whether another target may be asked.</summary>
-    public bool CanFallBack => CanRetry || Failure is AttemptFailure.Refused or AttemptFailure.InvalidResponse;
+    public bool CanFallBack => CanRetry || Failure is AttemptFailure.Refused or AttemptFailure.RefusedByPolicy or AttemptFailure.InvalidResponse;
 
     /// <summary>Whether it speaks against the target's health.</summary>
     public bool IsUnhealthy => Failure is AttemptFailure.Connect or AttemptFailure.Reset or AttemptFailure.Timeout or AttemptFailure.InvalidResponse
@@ -154,6 +158,7 @@ internal sealed class UpstreamAnswer : IDisposable
     public GatewayError ToError() => Failure switch
     {
         AttemptFailure.Refused => GatewayError.From(Refusal!),
+        AttemptFailure.RefusedByPolicy => OpenAiErrors.UpstreamRefusedByPolicy,
         AttemptFailure.Timeout => OpenAiErrors.UpstreamTimeout,
         AttemptFailure.OutOfMemory => GatewayError.BodyMemoryExhausted,
         _ => OpenAiErrors.UpstreamFailed,
@@ -181,6 +186,7 @@ internal sealed class UpstreamAnswer : IDisposable
     {
         AttemptFailure.Cancelled => "cancelled",
         AttemptFailure.Connect => "connect",
+        AttemptFailure.RefusedByPolicy => EgressRefusedException.Code,
         AttemptFailure.Reset => "reset",
         AttemptFailure.Timeout => "timeout",
         AttemptFailure.HttpError => "upstream_error",
@@ -198,7 +204,7 @@ internal sealed class UpstreamAnswer : IDisposable
         }
         return Result(outcome, UsageSource.Observed, code) with
         {
-            Usage = new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = outputBytes },
+            Usage = new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = Target.Family.HasOutput ? outputBytes : 0 },
             Cost = Target.Price is { } known ? Money.Min(SpendBound.Observed(call, known, outputBytes), lease!.Reserved) : null,
         };
     }

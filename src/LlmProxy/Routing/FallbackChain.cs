@@ -13,7 +13,7 @@ internal sealed class FallbackChain(AttemptSender sender, ILogger<FallbackChain>
     /// <summary>The first answer, or null: the call then says what went wrong, unless its client has left.</summary>
     public async ValueTask<UpstreamAnswer?> SendAsync(ChatCall call)
     {
-        foreach (var target in call.Entry.Targets)
+        foreach (var target in call.Targets)
         {
             call.Target = target;
             var outcome = await AskAsync(call, target);

@@ -1,11 +1,9 @@
-using System.Diagnostics;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
 using LlmProxy.Providers;
 using LlmProxy.Relay;
-using LlmProxy.Telemetry;
 using Microsoft.Extensions.Primitives;
 using Shared.Ledger;
 using Shared.Snapshots;
@@ -147,19 +145,15 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
             Provider = provider,
             Model = model,
             ModelJson = Encoding.UTF8.GetBytes(Quote(model)),
-            ChatCompletions = new Uri(root + "/chat/completions"),
+            Family = EndpointFamily.Chat,
+            Address = new Uri(root + EndpointFamily.Chat.Path),
             Start = new AttemptStart { Kind = CallKind.Model, Upstream = provider.Id, Name = model, RequestedName = requestedName, PriceVersion = price?.Version },
             Price = price,
             Client = clients.For(provider),
             Pipeline = pipelines.For(provider, model),
             Headers = HeadersOf(provider),
-            SpanName = "chat " + model,
-            Tags = new TagList
-            {
-                { ModelTelemetry.OperationName, "chat" },
-                { ModelTelemetry.ProviderName, provider.Id },
-                { ModelTelemetry.RequestModel, model },
-            },
+            SpanName = TargetPlan.SpanNameOf(EndpointFamily.Chat, model),
+            Tags = TargetPlan.TagsOf(EndpointFamily.Chat, provider.Id, model),
             HonoursMaxCompletionTokens = provider.OutputLimitMember == "max_completion_tokens",
             OutputIsFree = TargetPlan.HasFreeOutput(price),
             ProviderHeader = ResponseHeaders.IsPlain(provider.Id) ? new StringValues(provider.Id) : StringValues.Empty,

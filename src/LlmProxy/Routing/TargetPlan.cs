@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using LlmProxy.Providers;
 using LlmProxy.Relay;
+using LlmProxy.Telemetry;
 using Microsoft.Extensions.Primitives;
 using Polly;
 using Shared.Ledger;
@@ -10,7 +11,7 @@ using Shared.Snapshots;
 namespace LlmProxy.Routing;
 
 /// <summary>One target of a route with all that its attempts need, prepared when the snapshot was compiled.</summary>
-internal sealed class TargetPlan
+internal sealed record TargetPlan
 {
     public required Provider Provider { get; init; }
 
@@ -19,7 +20,11 @@ internal sealed class TargetPlan
     /// <summary>The model's name as a JSON string.</summary>
     public required byte[] ModelJson { get; init; }
 
-    public required Uri ChatCompletions { get; init; }
+    /// <summary>The endpoint that it is prepared for.</summary>
+    public required EndpointFamily Family { get; init; }
+
+    /// <summary>The endpoint's address.</summary>
+    public required Uri Address { get; init; }
 
     public required AttemptStart Start { get; init; }
 
@@ -47,6 +52,28 @@ internal sealed class TargetPlan
     public StringValues ProviderHeader { get; init; }
 
     public StringValues ModelHeader { get; init; }
+
+    /// <summary>The same target, prepared for another endpoint.</summary>
+    public TargetPlan For(EndpointFamily family) => this with
+    {
+        Family = family,
+        Address = new Uri(Address.AbsoluteUri[..^Family.Path.Length] + family.Path),
+        SpanName = SpanNameOf(family, Model),
+        Tags = TagsOf(family, Provider.Id, Model),
+        HonoursMaxCompletionTokens = false, // the other endpoints never knew that name
+    };
+
+    /// <summary>Its name alone: credentials stand among the rest.</summary>
+    public override string ToString() => $"{Provider.Id}/{Model}";
+
+    public static string SpanNameOf(EndpointFamily family, string model) => $"{family.Operation} {model}";
+
+    public static TagList TagsOf(EndpointFamily family, string provider, string model) => new()
+    {
+        { ModelTelemetry.OperationName, family.Operation },
+        { ModelTelemetry.ProviderName, provider },
+        { ModelTelemetry.RequestModel, model },
+    };
 
     /// <summary>Whether output costs nothing on any tier of a price.</summary>
     public static bool HasFreeOutput(ModelPrice? price)
@@ -84,6 +111,7 @@ internal sealed class RouteEntry
     /// <summary>The route's name, or <c>provider/model</c>.</summary>
     public required string Name { get; init; }
 
+    /// <summary>All targets, prepared for chat completions.</summary>
     public required TargetPlan[] Targets { get; init; }
 
     /// <summary>The configured route; null for <c>provider/model</c>.</summary>
@@ -96,4 +124,18 @@ internal sealed class RouteEntry
 
     /// <summary>The names of <see cref="Defaults"/>.</summary>
     public byte[][] DefaultNames { get; init; } = [];
+
+    private readonly TargetPlan[]?[] byFamily = new TargetPlan[EndpointFamily.All.Count][];
+
+    /// <summary>The targets whose providers have an endpoint, prepared for it when they are first asked for.</summary>
+    public TargetPlan[] TargetsFor(EndpointFamily family) => byFamily[family.Index] ??= Prepare(family);
+
+    private TargetPlan[] Prepare(EndpointFamily family)
+    {
+        if (family == EndpointFamily.Chat && Array.TrueForAll(Targets, target => target.Provider.HasEndpoint(family.Id)))
+        {
+            return Targets;
+        }
+        return [.. Targets.Where(target => target.Provider.HasEndpoint(family.Id)).Select(target => family == EndpointFamily.Chat ? target : target.For(family))];
+    }
 }

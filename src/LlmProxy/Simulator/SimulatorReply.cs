@@ -6,8 +6,6 @@ namespace LlmProxy.Simulator;
 /// <summary>What the simulator answers: the same to the same request, always.</summary>
 internal sealed record SimulatorReply
 {
-    private const int BytesPerToken = 4;
-
     /// <summary>The text, in the pieces that a stream sends.</summary>
     public required IReadOnlyList<string> Pieces { get; init; }
 
@@ -27,7 +25,7 @@ internal sealed record SimulatorReply
         if (prompt.Model == "tools" && prompt.Tool is { } tool)
         {
             var arguments = ToolArguments.For(tool.Parameters);
-            var tokens = TokensOf(tool.Name) + TokensOf(arguments);
+            var tokens = SimulatorInput.TokensOf(tool.Name) + SimulatorInput.TokensOf(arguments);
             if (tokens <= (prompt.OutputLimit ?? int.MaxValue))
             {
                 var id = "call_" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(tool.Name + arguments)))[..24];
@@ -40,7 +38,7 @@ internal sealed record SimulatorReply
         return Limited(text, prompt.OutputLimit ?? int.MaxValue);
     }
 
-    private static SimulatorReply Limited(string text, int limit)
+    internal static SimulatorReply Limited(string text, int limit)
     {
         var pieces = new List<string>();
         var (start, tokens) = (0, 0);
@@ -56,12 +54,12 @@ internal sealed record SimulatorReply
             {
                 end++;
             }
-            var cost = TokensOf(text[start..end]);
+            var cost = SimulatorInput.TokensOf(text[start..end]);
             while (tokens + cost > limit && end - start > 1)
             {
                 end--;
                 end -= end > start + 1 && end < text.Length && char.IsLowSurrogate(text[end]) ? 1 : 0;
-                cost = TokensOf(text[start..end]);
+                cost = SimulatorInput.TokensOf(text[start..end]);
             }
             if (tokens + cost > limit)
             {
@@ -73,8 +71,6 @@ internal sealed record SimulatorReply
         }
         return new SimulatorReply { Pieces = pieces, FinishReason = start < text.Length ? "length" : "stop", Tokens = tokens };
     }
-
-    private static int TokensOf(string text) => (Encoding.UTF8.GetByteCount(text) + BytesPerToken - 1) / BytesPerToken;
 
     private static string Cut(string text, int length) =>
         text.Length <= length ? text : text[..(char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)] + "…";

@@ -161,14 +161,14 @@ internal static class SimulatorWriter
         json.WriteEndObject();
     }
 
-    private static void Event(MemoryStream output, ReadOnlySpan<byte> data)
+    internal static void Event(MemoryStream output, ReadOnlySpan<byte> data)
     {
         output.Write("data: "u8);
         output.Write(data);
         output.Write("\n\n"u8);
     }
 
-    private static byte[] Json(Action<Utf8JsonWriter> members)
+    internal static byte[] Json(Action<Utf8JsonWriter> members)
     {
         using var output = new MemoryStream();
         using (var json = new Utf8JsonWriter(output, Options))

@@ -42,11 +42,11 @@ internal static class ModelTelemetry
         var activity = Source.StartActivity(target.SpanName, ActivityKind.Client, parent);
         if (activity is { IsAllDataRequested: true })
         {
-            activity.SetTag(OperationName, "chat");
+            activity.SetTag(OperationName, target.Family.Operation);
             activity.SetTag(ProviderName, target.Provider.Id);
             activity.SetTag(RequestModel, target.Model);
-            activity.SetTag("server.address", target.ChatCompletions.Host);
-            activity.SetTag("server.port", target.ChatCompletions.Port);
+            activity.SetTag("server.address", target.Address.Host);
+            activity.SetTag("server.port", target.Address.Port);
             if (stream)
             {
                 activity.SetTag("gen_ai.request.stream", true);
@@ -74,7 +74,10 @@ internal static class ModelTelemetry
         if (Tokens.Enabled && result.Source == UsageSource.Reported)
         {
             Record(target, "input", result.Usage.TotalInput);
-            Record(target, "output", result.Usage.TotalOutput);
+            if (target.Family.HasOutput)
+            {
+                Record(target, "output", result.Usage.TotalOutput);
+            }
         }
         if (activity is not null)
         {

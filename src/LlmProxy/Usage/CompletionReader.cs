@@ -1,5 +1,6 @@
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
+using LlmProxy.Routing;
 using Shared.Pricing;
 
 namespace LlmProxy.Usage;
@@ -24,7 +25,7 @@ internal struct CompletionFacts
 internal static class CompletionReader
 {
     /// <summary>False: the body is garbage, or only half there.</summary>
-    public static bool TryRead(ReadOnlySpan<byte> body, string expectedModel, out CompletionFacts facts)
+    public static bool TryRead(ReadOnlySpan<byte> body, TargetPlan target, out CompletionFacts facts)
     {
         facts = default;
         try
@@ -34,13 +35,13 @@ internal static class CompletionReader
             {
                 return false;
             }
-            var (hasError, hasChoices) = (false, false);
+            var (hasError, hasAnswer) = (false, false);
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 if (MemberNames.Is(ref reader, "usage"u8))
                 {
                     reader.Read();
-                    facts.Usage = UsageReader.TryRead(ref reader, out var usage) ? usage : facts.Usage;
+                    facts.Usage = UsageReader.TryRead(ref reader, target.Family.HasOutput, out var usage) ? usage : facts.Usage;
                 }
                 else if (MemberNames.Is(ref reader, "service_tier"u8))
                 {
@@ -50,18 +51,18 @@ internal static class CompletionReader
                 else if (MemberNames.Is(ref reader, "model"u8))
                 {
                     reader.Read();
-                    facts.Model = ModelOf(ref reader, expectedModel);
+                    facts.Model = ModelOf(ref reader, target.Model);
                 }
                 else
                 {
-                    var (isError, isChoices) = (MemberNames.Is(ref reader, "error"u8), MemberNames.Is(ref reader, "choices"u8));
+                    var (isError, isAnswer) = (MemberNames.Is(ref reader, "error"u8), MemberNames.Is(ref reader, target.Family.Member));
                     reader.Read();
                     hasError |= isError && reader.TokenType != JsonTokenType.Null;
-                    hasChoices |= isChoices;
+                    hasAnswer |= isAnswer;
                     reader.Skip();
                 }
             }
-            facts.IsError = hasError && !hasChoices;
+            facts.IsError = hasError && !hasAnswer;
             return !reader.Read();
         }
         catch (JsonException)

@@ -11,7 +11,10 @@ internal static class UsageReader
     private const long MaxTokens = 1_000_000_000_000;
 
     /// <summary>Reads the object that the reader stands on. False, with the value skipped: it is no object, or holds no token counts.</summary>
-    public static bool TryRead(ref Utf8JsonReader reader, out TokenUsage usage)
+    /// <param name="reader">Stands on the value.</param>
+    /// <param name="hasOutput">Whether there is output; otherwise all tokens are input, and a total alone says how many.</param>
+    /// <param name="usage">What was used.</param>
+    public static bool TryRead(ref Utf8JsonReader reader, bool hasOutput, out TokenUsage usage)
     {
         usage = default;
         if (reader.TokenType != JsonTokenType.StartObject)
@@ -32,7 +35,7 @@ internal static class UsageReader
             }
             else if (MemberNames.Is(ref reader, "total_tokens"u8))
             {
-                TryCount(ref reader, ref figures.Total);
+                figures.HasCounts |= TryCount(ref reader, ref figures.Total) && !hasOutput;
             }
             else if (MemberNames.Is(ref reader, "prompt_tokens_details"u8))
             {
@@ -48,6 +51,10 @@ internal static class UsageReader
                 reader.Read();
                 reader.Skip();
             }
+        }
+        if (!hasOutput)
+        {
+            (figures.Prompt, figures.Completion, figures.Total, figures.Reasoning) = (Math.Max(figures.Prompt, figures.Total), 0, 0, 0);
         }
         usage = figures.Disjoint();
         return figures.HasCounts;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Shared.Ledger;
 using Shared.Pricing;
 using Shared.Snapshots;
+using Shared.Tools;
 using Shared.VirtualKeys;
 
 namespace McpHub.Catalog;
@@ -9,7 +10,8 @@ namespace McpHub.Catalog;
 /// <summary>A tool that is not served, and why.</summary>
 /// <param name="Tool">Its server's name of it, or its place in the list where it has none.</param>
 /// <param name="Reason">Why, in one sentence.</param>
-public sealed record QuarantinedTool(string Tool, string Reason);
+/// <param name="Hold">The admin's hold on it; null: it is unusable.</param>
+public sealed record QuarantinedTool(string Tool, string Reason, ToolHold? Hold = null);
 
 /// <summary>All tools of all servers under one snapshot, curated. Immutable.</summary>
 /// <param name="Tools">The tools, ordered by exposed name.</param>
@@ -21,7 +23,8 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
     /// <summary>Builds the catalog.</summary>
     /// <param name="snapshot">Manifests and settings.</param>
     /// <param name="listed">What each server listed, by its id.</param>
-    public static ToolCatalog Build(Snapshot snapshot, IReadOnlyDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>> listed)
+    /// <param name="holds">What admins hold back, by server and tool; null: nothing.</param>
+    public static ToolCatalog Build(Snapshot snapshot, IReadOnlyDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>> listed, ImmutableDictionary<(string Server, string Tool), ToolHold>? holds = null)
     {
         var tools = new SortedDictionary<string, CatalogTool>(StringComparer.Ordinal);
         var quarantined = ImmutableDictionary.CreateBuilder<string, ImmutableArray<QuarantinedTool>>();
@@ -36,6 +39,11 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
             {
                 if (Curation.Of(manifest, definition.Name) is not { IsEnabled: true } curation)
                 {
+                    continue;
+                }
+                if (holds?.GetValueOrDefault((manifest.Id, definition.Name)) is { } hold)
+                {
+                    bad.Add(new QuarantinedTool(definition.Name, $"Held back by {hold.By}: {hold.Reason}", hold));
                     continue;
                 }
                 var tool = Curate(manifest, definition, curation, snapshot.Settings.MaxToolNameLength);

@@ -5,6 +5,7 @@ using McpHub.Upstreams;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
+using Shared.Stored;
 using Shared.Tools;
 
 namespace McpHub.Catalog;
@@ -13,21 +14,24 @@ namespace McpHub.Catalog;
 /// The tool servers of the current snapshot. Each is connected by itself, in parallel; one whose manifest changes is connected anew, the others keep
 /// their connections. Holds the catalog of all their tools.
 /// </summary>
-public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDisposable
+public sealed class ToolServers : IToolServerStates, IToolServerAdministration, IHostedService, IAsyncDisposable
 {
     private readonly SnapshotStore snapshots;
     private readonly ToolServerConnector connect;
     private readonly TimeProvider clock;
     private readonly ILogger<ToolServers> logger;
+    private readonly ToolHolds? store;
     private readonly Lock gate = new();
+    private readonly SemaphoreSlim holding = new(1);
+    private volatile ImmutableDictionary<(string Server, string Tool), ToolHold> holds = ImmutableDictionary<(string, string), ToolHold>.Empty;
     private readonly Dictionary<string, (string Signature, Upstream Upstream)> upstreams = [];
     private volatile ImmutableDictionary<string, Upstream> running = ImmutableDictionary<string, Upstream>.Empty;
     private volatile ToolCatalog catalog = ToolCatalog.Empty;
     private readonly List<Task> ending = [];
     private bool stopped;
 
-    internal ToolServers(SnapshotStore snapshots, ToolServerConnector connect, TimeProvider clock, ILogger<ToolServers> logger) =>
-        (this.snapshots, this.connect, this.clock, this.logger) = (snapshots, connect, clock, logger);
+    internal ToolServers(SnapshotStore snapshots, ToolServerConnector connect, TimeProvider clock, ILogger<ToolServers> logger, ToolHolds? store = null) =>
+        (this.snapshots, this.connect, this.clock, this.logger, this.store) = (snapshots, connect, clock, logger, store);
 
     /// <summary>Raised after the catalog changed, outside the lock of the catalog. Handlers return at once.</summary>
     internal event Action? CatalogChanged;
@@ -44,6 +48,8 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
     {
+        // What is held back must not be served for a moment, so this comes before the first catalog.
+        holds = store?.Read().ToImmutableDictionary(hold => (hold.Server, hold.Tool)) ?? holds;
         snapshots.Changed += OnSnapshot;
         if (snapshots.HasCurrent)
         {
@@ -68,13 +74,102 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
     }
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(CancellationToken.None);
+        holding.Dispose();
+    }
+
+    /// <inheritdoc/>
+    ToolServerDetail? IToolServerAdministration.Find(string id)
+    {
+        if (snapshots.Current.Manifests.FirstOrDefault(known => known.Id == id) is not { } manifest)
+        {
+            return null;
+        }
+        var (now, tools) = (Find(id)?.Current, catalog);
+        var state = UpstreamState.Of(manifest, now, tools);
+        var info = now?.Server?.ServerInfo ?? default;
+        return new ToolServerDetail
+        {
+            State = StateOf(manifest),
+            Since = state.Since,
+            ProtocolVersion = state.ProtocolVersion,
+            ServerInfo = info.IsEmpty ? null : Encoding.UTF8.GetString(info.Span),
+            LastError = state.LastError,
+            LastWords = state.LastWords,
+            Hold = HoldOn(id),
+            Tools = [.. tools.Tools.Where(tool => tool.Server.Id == id).Select(tool => new AdministeredTool(tool.UpstreamName, tool.ExposedName, tool.Annotations)).OrderBy(tool => tool.Name, StringComparer.Ordinal)],
+            // A hold stands although its server does not list the tool now.
+            Withheld = [.. state.Quarantined.Select(tool => new WithheldTool(tool.Tool, tool.Reason, tool.Hold)),
+                .. holds.Values.Where(hold => hold.Server == id && hold.Tool.Length > 0 && state.Quarantined.All(tool => tool.Hold != hold)).OrderBy(hold => hold.Tool, StringComparer.Ordinal)
+                    .Select(hold => new WithheldTool(hold.Tool, ReasonOf(hold), hold))],
+        };
+    }
+
+    /// <inheritdoc/>
+    public bool Reconnect(string id)
+    {
+        if (Find(id) is not { } upstream)
+        {
+            return false;
+        }
+        upstream.Reconnect();
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Hold(string id, string tool, string reason, ChangedBy by) => ChangeHolds(id, tool, () =>
+    {
+        holds = holds.SetItem((id, tool), store?.Hold(id, tool, reason, by) ?? new ToolHold(id, tool, reason, by.Actor, clock.GetUtcNow()));
+        return true;
+    });
+
+    /// <inheritdoc/>
+    public bool Release(string id, string tool, ChangedBy by) => ChangeHolds(id, tool, () =>
+    {
+        var released = store?.Release(id, tool, by) ?? holds.ContainsKey((id, tool));
+        holds = holds.Remove((id, tool));
+        return released;
+    });
 
     /// <summary>A server that is connected or to be connected; null: there is none of that id, or it is switched off.</summary>
     internal Upstream? Find(string id) => running.GetValueOrDefault(id);
 
     /// <summary>How each server is, in all the detail that an admin may see.</summary>
     public IReadOnlyList<UpstreamState> ReadStates() => [.. snapshots.Current.Manifests.Select(manifest => UpstreamState.Of(manifest, Find(manifest.Id)?.Current, catalog))];
+
+    // One at a time, so that what is served is what was written last.
+    private bool ChangeHolds(string id, string tool, Func<bool> change)
+    {
+        bool changed;
+        holding.Wait();
+        try
+        {
+            changed = change();
+            if (tool.Length == 0)
+            {
+                OnSnapshot(null, snapshots.Current);
+            }
+            else
+            {
+                Rebuild();
+            }
+        }
+        finally
+        {
+            holding.Release();
+        }
+        if (snapshots.Current.Manifests.FirstOrDefault(known => known.Id == id) is { } manifest)
+        {
+            Changed?.Invoke(StateOf(manifest));
+        }
+        return changed;
+    }
+
+    private ToolHold? HoldOn(string server) => holds.GetValueOrDefault((server, ""));
+
+    private static string ReasonOf(ToolHold hold) => $"Held back by {hold.By}: {hold.Reason}";
 
     private void OnSnapshot(Snapshot? previous, Snapshot current)
     {
@@ -84,7 +179,7 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
             {
                 return;
             }
-            var wanted = current.Manifests.Where(manifest => manifest.Enabled).ToDictionary(manifest => manifest.Id);
+            var wanted = current.Manifests.Where(manifest => manifest.Enabled && HoldOn(manifest.Id) is null).ToDictionary(manifest => manifest.Id);
             foreach (var (id, entry) in upstreams.ToList())
             {
                 if (!wanted.TryGetValue(id, out var manifest) || SignatureOf(manifest) != entry.Signature)
@@ -118,7 +213,7 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
         var transport = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.StreamableHttp => "http", _ => "built-in" };
         var name = state.Status switch { UpstreamStatus.Ready => "connected", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
         return new ToolServerState(manifest.Id, manifest.Title ?? manifest.Id, transport, name, state.Status == UpstreamStatus.Ready ? state.Tools : 0,
-            [.. state.Quarantined.Select(tool => $"{tool.Tool}: {tool.Reason}")], state.LastError);
+            [.. state.Quarantined.Select(tool => $"{tool.Tool}: {tool.Reason}")], HoldOn(manifest.Id) is { } hold ? ReasonOf(hold) : state.LastError);
     }
 
     private void Rebuild()
@@ -126,7 +221,7 @@ public sealed class ToolServers : IToolServerStates, IHostedService, IAsyncDispo
         lock (gate)
         {
             // Read under the lock: of two that build at once, the later one must not build from the older snapshot.
-            var next = ToolCatalog.Build(snapshots.Current, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools));
+            var next = ToolCatalog.Build(snapshots.Current, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools), holds);
             foreach (var (server, tools) in next.Quarantined)
             {
                 foreach (var tool in tools.Except(catalog.Quarantined.GetValueOrDefault(server, [])))

@@ -11,7 +11,7 @@ namespace McpHub.Catalog;
 /// <param name="Tools">How many of its tools are in the catalog.</param>
 /// <param name="Quarantined">Tools that are held back alone, and why.</param>
 /// <param name="LastError">Why it is not connected, as a short code; null while it is.</param>
-/// <param name="LastWords">The end of what a child process wrote to its error stream, at most 4,096 characters. For admins only, and never for logs above debug level.</param>
+/// <param name="LastWords">The end of what a child process wrote to its error stream, at most 4,096 characters, with the values that its manifest gave it masked. For admins only, and never for logs above debug level.</param>
 public sealed record UpstreamState(string Id, UpstreamStatus Status, DateTimeOffset? Since, string? ProtocolVersion, int Tools, IReadOnlyList<QuarantinedTool> Quarantined, string? LastError, string LastWords)
 {
     internal static UpstreamState Of(ToolManifest manifest, Upstream.Status? status, ToolCatalog catalog) => new(
@@ -22,5 +22,11 @@ public sealed record UpstreamState(string Id, UpstreamStatus Status, DateTimeOff
         catalog.Tools.Count(tool => tool.Server.Id == manifest.Id),
         catalog.Quarantined.GetValueOrDefault(manifest.Id, []),
         status?.Reason,
-        status?.Server?.LastWords ?? status?.LastWords ?? "");
+        WordsOf(manifest, status));
+
+    private static string WordsOf(ToolManifest manifest, Upstream.Status? status)
+    {
+        var words = status?.Server?.LastWords is { Length: > 0 } now ? now : status?.LastWords ?? "";
+        return MaskedWords.Of(words, isCut: words.Length >= ErrorTail.Kept, manifest);
+    }
 }

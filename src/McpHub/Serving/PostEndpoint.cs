@@ -53,6 +53,16 @@ internal sealed class PostEndpoint(BytePath bytePath, SessionRegistry sessions, 
         {
             session.NoteSdkActivity(time.GetTimestamp());
         }
+        else if (post.Message.Method == "initialize" && GatewayRequest.Of(context) is { Key: { } key, Snapshot.Settings.MaxSessionsPerKey: var most } && sessions.CountOf(key.Id) >= most)
+        {
+            await McpErrorFormat.Instance.WriteAsync(context, new GatewayError(
+                StatusCodes.Status429TooManyRequests, "too_many_sessions", $"The key has {most} sessions open ('limits.maxSessionsPerKey'). End some with DELETE, or wait: idle ones end by themselves.")
+            {
+                RetryAfter = TimeSpan.FromSeconds(10),
+                Retryable = true,
+            });
+            return;
+        }
         // The SDK has read it to the end before anything else happens, so it may read from the very buffer.
         using var again = MemoryMarshal.TryGetArray(post.Bytes, out var segment)
             ? new MemoryStream(segment.Array!, segment.Offset, segment.Count, writable: false)

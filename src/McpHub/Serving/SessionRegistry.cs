@@ -12,6 +12,7 @@ namespace McpHub.Serving;
 internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServiceProvider services)
 {
     private readonly ConcurrentDictionary<string, ClientSession> sessions = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, int> counts = new(StringComparer.Ordinal);
     private volatile RequestDelegate? deleteEndpoint;
 
     /// <summary>Raised when a client begins to listen: it may have missed a change of its tools.</summary>
@@ -19,6 +20,9 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
 
     /// <summary>The sessions now.</summary>
     public IEnumerable<ClientSession> All => sessions.Values;
+
+    /// <summary>How many sessions a key has now.</summary>
+    public int CountOf(string keyId) => counts.GetValueOrDefault(keyId);
 
     /// <summary>Sets the SDK's endpoint that ends a session.</summary>
     public void UseDeleteEndpoint(RequestDelegate endpoint) => deleteEndpoint = endpoint;
@@ -75,6 +79,7 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
     {
         ServedPost.Leave();
         sessions[session.Id] = session;
+        counts.AddOrUpdate(session.KeyId, 1, static (_, count) => count + 1);
         try
         {
             await using var ending = cancellationToken.UnsafeRegister(static state => ((ClientSession)state!).End(), session);
@@ -83,6 +88,10 @@ internal sealed class SessionRegistry(IToolViews views, TimeProvider time, IServ
         finally
         {
             sessions.TryRemove(session.Id, out _);
+            if (counts.AddOrUpdate(session.KeyId, 0, static (_, count) => count - 1) == 0)
+            {
+                counts.TryRemove(new KeyValuePair<string, int>(session.KeyId, 0));
+            }
             session.End();
         }
     }

@@ -9,6 +9,8 @@ namespace McpHub.Upstreams;
 /// </summary>
 internal static class Handshake
 {
+    private const int MaxInfoBytes = 16 * 1024;
+
     private static readonly byte[] Offer = Encoding.UTF8.GetBytes(
         $$"""{"protocolVersion":"{{ProtocolEra.OfferedVersion}}","capabilities":{},"clientInfo":{{ProtocolEra.ClientInfo}}}""");
 
@@ -32,7 +34,7 @@ internal static class Handshake
         var era = ProtocolEra.OfHandshake(JsonMembers.FindString(reply.Result.Span, "protocolVersion"u8)) ?? throw Unknown(manifest);
         transport.Agreed(era.Version, isModern: false);
         await connection.NotifyAsync("notifications/initialized", "{}"u8.ToArray(), cancellationToken);
-        return era;
+        return era with { ServerInfo = InfoIn(reply.Result.Span) };
     }
 
     private static async Task<ProtocolEra> DiscoverAsync(RpcConnection connection, IRpcTransport transport, ToolManifest manifest, CancellationToken cancellationToken)
@@ -43,7 +45,14 @@ internal static class Handshake
         {
             throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.HandshakeRefused, $"Tool server '{manifest.Id}' refused the handshake.");
         }
-        return JsonMembers.ListHolds(reply.Result.Span, "supportedVersions"u8, "2026-07-28"u8) ? ProtocolEra.Modern : throw Unknown(manifest);
+        return JsonMembers.ListHolds(reply.Result.Span, "supportedVersions"u8, "2026-07-28"u8) ? ProtocolEra.Modern with { ServerInfo = InfoIn(reply.Result.Span) } : throw Unknown(manifest);
+    }
+
+    // What admins are shown of it; a server that says more than a few words of itself is not quoted.
+    private static ReadOnlyMemory<byte> InfoIn(ReadOnlySpan<byte> result)
+    {
+        var info = JsonMembers.FindObject(result, "serverInfo"u8);
+        return info.Length is > 0 and <= MaxInfoBytes && System.Text.Unicode.Utf8.IsValid(info) ? info.ToArray() : default;
     }
 
     private static UpstreamException Unknown(ToolManifest manifest) => new(RpcError.UpstreamInvalid, UpstreamReasons.ProtocolVersion,

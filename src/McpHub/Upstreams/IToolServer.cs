@@ -40,6 +40,16 @@ internal interface IToolServer : IAsyncDisposable
     /// <summary>The revision that was agreed on.</summary>
     string ProtocolVersion { get; }
 
+    /// <summary>How the server introduced itself: a raw JSON object; empty: it did not.</summary>
+    ReadOnlyMemory<byte> ServerInfo => default;
+
+    /// <summary>Whether the loss of the connection is only seen when something is asked of it.</summary>
+    bool WantsProbes => false;
+
+    /// <summary>Asks for a sign of life; any answer is one.</summary>
+    /// <exception cref="UpstreamException">There is no answer.</exception>
+    Task ProbeAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     /// <summary>The end of what the server wrote about itself; "": nothing. For admins only.</summary>
     string LastWords { get; }
 

@@ -14,6 +14,23 @@ internal static class JsonMembers
         return TryFind(ref reader, name) && reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
     }
 
+    /// <summary>The raw value of a member of an object; empty: there is none, or the text is no object.</summary>
+    public static ReadOnlySpan<byte> FindRaw(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        if (json.IsEmpty)
+        {
+            return default;
+        }
+        var reader = new Utf8JsonReader(json, Options);
+        if (!TryFind(ref reader, name))
+        {
+            return default;
+        }
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return json[start..(int)reader.BytesConsumed];
+    }
+
     /// <summary>A whole number among the members of an object, or null.</summary>
     public static int? FindNumber(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
     {
@@ -45,6 +62,19 @@ internal static class JsonMembers
             reader.Skip();
         }
         return false;
+    }
+
+    /// <summary>An object among the members of an object, as it stands there; empty: there is none.</summary>
+    public static ReadOnlySpan<byte> FindObject(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(json, Options);
+        if (!TryFind(ref reader, name) || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return default;
+        }
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return json[start..(int)reader.BytesConsumed];
     }
 
     /// <summary>Moves the reader to the value of a member.</summary>

@@ -16,6 +16,9 @@ internal sealed record ProtocolEra(string Version, bool IsModern, ReadOnlyMemory
 
     private static readonly string[] HandshakeVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
+    /// <summary>How the server introduced itself: a raw JSON object; empty: it did not.</summary>
+    public ReadOnlyMemory<byte> ServerInfo { get; init; }
+
     /// <summary>How the gateway introduces itself.</summary>
     public static string ClientInfo { get; } = $$"""{"name":"agent-gateway","version":"{{typeof(ProtocolEra).Assembly.GetName().Version?.ToString(3) ?? "0.0.0"}}"}""";
 

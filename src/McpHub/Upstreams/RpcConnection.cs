@@ -13,6 +13,7 @@ namespace McpHub.Upstreams;
 /// </summary>
 internal sealed class RpcConnection : IToolServer
 {
+    private static readonly TimeSpan ProbePatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan WordPatience = TimeSpan.FromSeconds(2);
 
     private readonly ToolManifest manifest;
@@ -49,6 +50,10 @@ internal sealed class RpcConnection : IToolServer
 
     public string LastWords => transport.LastWords;
 
+    public ReadOnlyMemory<byte> ServerInfo => era.ServerInfo;
+
+    public bool WantsProbes => transport.HasExchanges;
+
     /// <summary>Messages that made no sense: not JSON-RPC, or answers that nobody waits for.</summary>
     public int Strays => incoming.Strays;
 
@@ -81,6 +86,12 @@ internal sealed class RpcConnection : IToolServer
 
     public Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken) =>
         ToolList.ReadAsync(this, manifest, era, logger, cancellationToken);
+
+    public async Task ProbeAsync(CancellationToken cancellationToken)
+    {
+        using var patience = new Deadline(manifest.ConnectTimeout < ProbePatience ? manifest.ConnectTimeout : ProbePatience, clock, cancellationToken);
+        await AskAsync(era.IsModern ? "server/discover" : "ping", era.Params(default), patience);
+    }
 
     public async ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken)
     {

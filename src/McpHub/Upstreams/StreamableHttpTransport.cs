@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using Microsoft.Extensions.Logging;
+using Shared.Egress;
 using Shared.Snapshots;
 
 namespace McpHub.Upstreams;
@@ -89,7 +90,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
         }
         catch (HttpRequestException exception)
         {
-            var connected = exception.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
+            var connected = !EgressRefusedException.Causes(exception) && exception.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
             throw connected ? Broken(exception) : Unreachable(exception);
         }
         catch (IOException exception)
@@ -269,8 +270,9 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     private UpstreamException Broken(Exception? inner) =>
         new(RpcError.UpstreamUnavailable, UpstreamReasons.Broken, $"The connection to tool server '{manifest.Id}' broke.", wasSent: true, inner);
 
-    private UpstreamException Unreachable(Exception inner) =>
-        new(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, $"Tool server '{manifest.Id}' cannot be reached.", wasSent: false, inner);
+    private UpstreamException Unreachable(Exception inner) => EgressRefusedException.Causes(inner)
+        ? new(RpcError.UpstreamUnavailable, UpstreamReasons.RefusedByPolicy, $"Tool server '{manifest.Id}' is not connected: {EgressRefusedException.ForCallers}", wasSent: false, inner)
+        : new(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, $"Tool server '{manifest.Id}' cannot be reached.", wasSent: false, inner);
 
     private UpstreamException TooLarge() => new(RpcError.UpstreamInvalid, UpstreamReasons.TooLarge,
         string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' sent a message of more than {manifest.MaxMessageBytes} bytes."));

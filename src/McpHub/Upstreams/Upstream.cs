@@ -28,6 +28,8 @@ internal sealed class Upstream : IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly Backoff backoff;
     private readonly Task running;
+    private TaskCompletionSource<UpstreamException> again = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private LivenessWatch? liveness;
     private TaskCompletionSource turned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Status current;
 
@@ -63,7 +65,16 @@ internal sealed class Upstream : IAsyncDisposable
         {
             return await (await NextServerAsync(server, cancellationToken)).CallAsync(call, cancellationToken);
         }
+        catch (UpstreamException exception) when (exception.Reason is UpstreamReasons.Unreachable or UpstreamReasons.Broken)
+        {
+            Volatile.Read(ref liveness)?.Doubt();
+            throw;
+        }
     }
+
+    /// <summary>Drops the connection, if there is one, and connects anew without a pause. Its tools stay known meanwhile.</summary>
+    public void Reconnect() => Volatile.Read(ref again).TrySetResult(
+        new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Reconnect, $"Tool server '{Manifest.Id}' is being connected anew.", wasSent: false));
 
     public async ValueTask DisposeAsync()
     {
@@ -129,14 +140,29 @@ internal sealed class Upstream : IAsyncDisposable
                 }
                 Set(current with { State = UpstreamStatus.Waiting, Since = clock.GetUtcNow(), Server = null, Reason = reason });
                 var wait = backoff.Next(isSessionLost: reason == UpstreamReasons.SessionLost);
-                logger.Reconnecting(Manifest.Id, reason, wait.TotalSeconds);
-                await Task.Delay(wait, clock, stopping.Token);
+                if (reason != UpstreamReasons.Reconnect)
+                {
+                    logger.Reconnecting(Manifest.Id, reason, wait.TotalSeconds);
+                    await PauseAsync(wait);
+                }
+                if (again.Task.IsCompleted)
+                {
+                    Volatile.Write(ref again, new(TaskCreationOptions.RunContinuationsAsynchronously));
+                }
             }
         }
         catch (OperationCanceledException)
         {
             // The manifest was changed or taken away, or the process ends.
         }
+    }
+
+    private async Task PauseAsync(TimeSpan wait)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
+        await Task.WhenAny(Task.Delay(wait, clock, ended.Token), again.Task);
+        stopping.Token.ThrowIfCancellationRequested();
+        await ended.CancelAsync();
     }
 
     /// <summary>Serves until the connection is lost.</summary>
@@ -151,22 +177,49 @@ internal sealed class Upstream : IAsyncDisposable
         {
             var refresh = new RefreshSignal(clock);
             server.ToolsChanged += refresh.Raise;
+            using var ended = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
+            var watching = Task.FromResult<UpstreamException?>(null);
             try
             {
                 await LoadAsync(server);
                 backoff.Connected();
                 logger.Connected(Manifest.Id, server.ProtocolVersion, current.Tools.Count);
-                while (await refresh.NextAsync(server.Lost, stopping.Token))
+                Task<UpstreamException>[] ends = [server.Lost, again.Task];
+                if (server.WantsProbes)
+                {
+                    var watch = new LivenessWatch(Manifest.Id, clock, logger);
+                    Volatile.Write(ref liveness, watch);
+                    var gone = watch.RunAsync(server, ended.Token);
+                    (watching, ends) = (EndAsync(gone), [.. ends, gone]);
+                }
+                var lost = Task.WhenAny(ends).Unwrap();
+                while (await refresh.NextAsync(lost, stopping.Token))
                 {
                     await RefreshAsync(server);
                 }
-                return await server.Lost;
+                return await lost;
             }
             finally
             {
+                await ended.CancelAsync();
+                await watching;
+                Volatile.Write(ref liveness, null);
                 server.ToolsChanged -= refresh.Raise;
                 current = current with { LastWords = server.LastWords };
             }
+        }
+    }
+
+    /// <summary>Waits for the end of the watch, however it ends.</summary>
+    private static async Task<UpstreamException?> EndAsync(Task<UpstreamException> gone)
+    {
+        try
+        {
+            return await gone;
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
         }
     }
 

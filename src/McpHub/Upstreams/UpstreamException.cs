@@ -27,6 +27,7 @@ internal static class UpstreamReasons
     public const string NotConnected = "not_connected";
     public const string NotStarted = "not_started";
     public const string Unreachable = "unreachable";
+    public const string RefusedByPolicy = Shared.Egress.EgressRefusedException.Code;
     public const string Exited = "exited";
     public const string Broken = "broken";
     public const string Closed = "closed";
@@ -38,5 +39,6 @@ internal static class UpstreamReasons
     public const string ProtocolVersion = "protocol_version";
     public const string HandshakeRefused = "handshake_refused";
     public const string ListRefused = "list_refused";
+    public const string Reconnect = "reconnect";
     public const string Internal = "internal";
 }

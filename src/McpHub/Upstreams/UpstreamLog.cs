@@ -13,6 +13,9 @@ internal static partial class UpstreamLog
     [LoggerMessage(LogLevel.Error, "Tool server {Server}: not connected, for a reason that lies in the gateway.")]
     public static partial void ConnectingFailed(this ILogger logger, string server, Exception exception);
 
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: gave no sign of life ({Reason}); it is asked once more.")]
+    public static partial void NoSignOfLife(this ILogger logger, string server, string reason);
+
     [LoggerMessage(LogLevel.Information, "Tool server {Server}: down ({Reason}); next try in {Seconds:0.##} s.")]
     public static partial void Reconnecting(this ILogger logger, string server, string reason, double seconds);
 

@@ -29,7 +29,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         lease = null;
         if (!ledger.HasRoom)
         {
-            return Refusals.LedgerFull();
+            return Refusals.LedgerFull(ledger.IsDiskFull);
         }
         var key = request.Key ?? throw new InvalidOperationException("The request is not authenticated.");
         var plan = request.Snapshot.Part<AdmissionTable>().PlanOf(key);
@@ -155,7 +155,7 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         if (!ledger.TryBegin(lease))
         {
             Undo(lease);
-            return Refusals.LedgerFull();
+            return Refusals.LedgerFull(ledger.IsDiskFull);
         }
         request.HasAttempts = true;
         attempt = lease;

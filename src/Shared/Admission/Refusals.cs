@@ -6,8 +6,9 @@ namespace Shared.Admission;
 /// <summary>The words of each refusal.</summary>
 internal static class Refusals
 {
-    public static AdmissionRefusal LedgerFull() =>
-        new(RefusalKind.LedgerFull, "", "The gateway cannot record another call right now. Try again shortly.", TimeSpan.FromSeconds(1));
+    public static AdmissionRefusal LedgerFull(bool isDiskFull) => isDiskFull
+        ? new(RefusalKind.LedgerFull, "", "The gateway cannot record another call: the disk of its data folder is full. Its operator has to make room there ('retention.minFreeDisk').", TimeSpan.FromSeconds(30))
+        : new(RefusalKind.LedgerFull, "", "The gateway cannot record another call right now. Try again shortly.", TimeSpan.FromSeconds(1));
 
     public static AdmissionRefusal Budget(BudgetSlot slot, Money left, in AdmissionAsk ask, TimeSpan? retryAfter) => new(
         RefusalKind.Budget, slot.Budget.Id,

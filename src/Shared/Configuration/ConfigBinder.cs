@@ -43,6 +43,10 @@ internal sealed class ConfigBinder(ICollection<ConfigError> errors, SecretRefere
 
     private object? BindScalar(TypeShape shape, ScalarType type, ConfigNode node, MemberShape? member)
     {
+        if (member is { AllowsReferences: true } && node is ConfigScalar { Style: not ScalarStyle.Null } written && SecretReferences.Occur(written.Text))
+        {
+            return BindReferring(type, written);
+        }
         if (node is not ConfigScalar { Style: not ScalarStyle.Null } scalar || type.Parse(scalar) is not { } value)
         {
             errors.Add(node.Error($"expected {type.Expected}, found {node.Describe()}"));
@@ -57,6 +61,22 @@ internal sealed class ConfigBinder(ICollection<ConfigError> errors, SecretRefere
         {
             errors.Add(node.Error($"expected {bounds.Least} to {bounds.Greatest}, found {node.Describe()}"));
             return null;
+        }
+        return value;
+    }
+
+    private object? BindReferring(ScalarType type, ConfigScalar written)
+    {
+        if (!secrets.OnlyVariables().TryResolve(written.Text, out var text, out var error))
+        {
+            errors.Add(written.Error(error));
+            return null;
+        }
+        var value = type.Parse(new ConfigScalar(written.File, written.Line, written.Column, written.Path, ScalarStyle.Quoted, text.Reveal()));
+        // Of a server that is switched off, the variable may be missing.
+        if (value is null && !secrets.Lenient)
+        {
+            errors.Add(written.Error($"expected {type.Expected}; with its references replaced this is none"));
         }
         return value;
     }

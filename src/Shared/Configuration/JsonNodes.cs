@@ -6,15 +6,21 @@ namespace Shared.Configuration;
 /// <summary>Reads a JSON document into the same nodes as <see cref="YamlNodes"/>; a member that stands twice is an error.</summary>
 internal static class JsonNodes
 {
-    private static readonly JsonReaderOptions Options = new() { MaxDepth = 32 };
+    private static readonly JsonReaderOptions Strict = new() { MaxDepth = 32 };
+    private static readonly JsonReaderOptions Tolerant = new() { MaxDepth = 64, CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     /// <summary>The root, or null where the text is not JSON; the reason is then among the errors.</summary>
     /// <param name="name">What errors call the document.</param>
     /// <param name="utf8">The text.</param>
     /// <param name="errors">Receives what is wrong.</param>
-    public static ConfigNode? Read(string name, ReadOnlySpan<byte> utf8, ICollection<ConfigError> errors)
+    public static ConfigNode? Read(string name, ReadOnlySpan<byte> utf8, ICollection<ConfigError> errors) => Read(name, utf8, Strict, errors);
+
+    /// <summary>The same for files of other programs, in which comments and trailing commas are usual.</summary>
+    public static ConfigNode? ReadTolerantly(string name, ReadOnlySpan<byte> utf8, ICollection<ConfigError> errors) => Read(name, utf8, Tolerant, errors);
+
+    private static ConfigNode? Read(string name, ReadOnlySpan<byte> utf8, JsonReaderOptions options, ICollection<ConfigError> errors)
     {
-        var reader = new Utf8JsonReader(utf8, Options);
+        var reader = new Utf8JsonReader(utf8, options);
         try
         {
             reader.Read();

@@ -1,3 +1,4 @@
+using Shared.Configuration.Schemas;
 using Shared.Pricing;
 
 namespace Shared.Configuration;
@@ -7,39 +8,59 @@ internal record RatesDeclaration : Declaration
 {
     private const string Highest = "1000000";
 
+    /// <summary>US dollars per million input tokens.</summary>
     [Bounds("0", Highest)]
     public required decimal Input { get; init; }
 
+    /// <summary>US dollars per million output tokens.</summary>
     [Bounds("0", Highest)]
     public required decimal Output { get; init; }
 
+    /// <summary>US dollars per million input tokens read from the provider's cache.</summary>
+    [DefaultText("as `input`")]
     [Bounds("0", Highest)]
     public decimal? CacheRead { get; init; }
 
+    /// <summary>US dollars per million input tokens written to the provider's cache.</summary>
+    [DefaultText("as `input`")]
     [Bounds("0", Highest)]
     public decimal? CacheWrite { get; init; }
 
+    /// <summary>US dollars per million input tokens written to a cache that lives for an hour.</summary>
+    [DefaultText("as `cacheWrite`")]
     [Bounds("0", Highest)]
     public decimal? CacheWrite1h { get; init; }
 
+    /// <summary>US dollars per million reasoning tokens.</summary>
+    [DefaultText("as `output`")]
     [Bounds("0", Highest)]
     public decimal? Reasoning { get; init; }
 
+    /// <summary>US dollars per million audio input tokens.</summary>
+    [DefaultText("as `input`")]
     [Bounds("0", Highest)]
     public decimal? AudioInput { get; init; }
 
+    /// <summary>US dollars per million audio output tokens.</summary>
+    [DefaultText("as `output`")]
     [Bounds("0", Highest)]
     public decimal? AudioOutput { get; init; }
 
+    /// <summary>US dollars per million image input tokens.</summary>
+    [DefaultText("as `input`")]
     [Bounds("0", Highest)]
     public decimal? ImageInput { get; init; }
 
+    /// <summary>US dollars per million image output tokens.</summary>
+    [DefaultText("as `output`")]
     [Bounds("0", Highest)]
     public decimal? ImageOutput { get; init; }
 }
 
+/// <summary>Rates for inputs of more than a number of tokens.</summary>
 internal sealed record ContextTierDeclaration : RatesDeclaration
 {
+    /// <summary>The rates hold for all tokens of a call whose input has more tokens than this.</summary>
     [Bounds("1", "1000000000")]
     public required long AboveInputTokens { get; init; }
 }
@@ -47,20 +68,27 @@ internal sealed record ContextTierDeclaration : RatesDeclaration
 /// <summary>What is known of a model's price, whoever names the model.</summary>
 internal record ListedPrice : RatesDeclaration
 {
+    /// <summary>Rates for large inputs, ascending by size.</summary>
     public IReadOnlyList<ContextTierDeclaration> ContextTiers { get; init; } = [];
 
+    /// <summary>Rates by service tier, e.g. <c>priority</c> or <c>flex</c>.</summary>
     public IReadOnlyDictionary<string, RatesDeclaration> ServiceTiers { get; init; } = new Dictionary<string, RatesDeclaration>();
 
     /// <summary>US dollars for each call, beside its tokens.</summary>
     [Bounds("0", "1000")]
     public decimal PerRequest { get; init; }
 
+    /// <summary>The most tokens of one input.</summary>
+    [DefaultText("unknown")]
     [Bounds("1", "1000000000")]
     public long? MaxInputTokens { get; init; }
 
+    /// <summary>The most tokens of one answer.</summary>
+    [DefaultText("unknown")]
     [Bounds("1", "100000000")]
     public long? MaxOutputTokens { get; init; }
 
+    /// <summary>The most tokens that one image can count as.</summary>
     [Bounds("0", "10000000")]
     public long MaxImageTokens { get; init; } = 50_000;
 
@@ -73,14 +101,17 @@ internal record ListedPrice : RatesDeclaration
     /// <summary>Whether the bill can be bounded in advance; false: a hard budget refuses the model.</summary>
     public bool Bounded { get; init; } = true;
 
+    /// <summary>Where the figures come from.</summary>
     public string? Source { get; init; }
 }
 
 /// <summary>An entry under <c>prices</c>.</summary>
 internal sealed record PriceDeclaration : ListedPrice
 {
+    /// <summary>Id of the provider.</summary>
     public required string Provider { get; init; } = "";
 
+    /// <summary>The model's own id at the provider, or a glob with <c>*</c>, tried after all exact names.</summary>
     public required string Model { get; init; } = "";
 }
 
@@ -90,12 +121,14 @@ internal sealed record PriceFileDeclaration : Declaration
     /// <summary>A name for this state of the list, such as its date.</summary>
     public string? Version { get; init; }
 
+    /// <summary>The prices; an entry replaces the shipped one of the same provider and model.</summary>
     public required IReadOnlyList<PriceDeclaration> Prices { get; init; } = [];
 }
 
 /// <summary>What happens where no price is known, and what is changed about those that are.</summary>
 internal sealed record PricingDeclaration : Declaration
 {
+    /// <summary>What happens to a call whose model has no price.</summary>
     public UnknownPrice Unknown { get; init; }
 
     /// <summary>The rates that <c>unknown: default</c> charges.</summary>
@@ -129,8 +162,15 @@ internal sealed record AdjustmentDeclaration : Declaration
 /// <summary>The spelling of <see cref="UnknownPricePolicy"/> in files.</summary>
 internal enum UnknownPrice
 {
+    /// <summary>It is refused where a hard budget counts it, and otherwise served at an unknown cost.</summary>
     DenyUnderHardBudget = UnknownPricePolicy.DenyUnderHardBudget,
+
+    /// <summary>It is refused.</summary>
     Deny = UnknownPricePolicy.Deny,
+
+    /// <summary>It is served at an unknown cost, which no budget sees.</summary>
     Allow = UnknownPricePolicy.Allow,
+
+    /// <summary>It is charged at the rates of <c>default</c>.</summary>
     Default = UnknownPricePolicy.UseDefault,
 }

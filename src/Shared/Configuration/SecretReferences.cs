@@ -25,6 +25,9 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
     /// <summary>The same references as far as the admin API may use them: those of the encrypted store, and nothing of the process or its files.</summary>
     public SecretReferences ForAdminApi() => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = ["secret"] };
 
+    /// <summary>The same references as far as they may stand where the value is shown: variables, and nothing that is a secret by its nature.</summary>
+    public SecretReferences OnlyVariables() => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = [.. allowed.Intersect(["env"])] };
+
     /// <summary>Whether a text holds a reference.</summary>
     public static bool Occur(string text) =>
         text.Contains("${env:", StringComparison.Ordinal) || text.Contains("${file:", StringComparison.Ordinal) || text.Contains("${secret:", StringComparison.Ordinal);
@@ -75,7 +78,12 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
         }
         else if (!allowed.Contains(scheme))
         {
-            error = allowed.Length == 0 ? "references are not allowed here" : "only ${secret:name} may be used here; variables and files of the process are for its own files";
+            error = allowed switch
+            {
+                [] => "references are not allowed here",
+                ["env"] => "only ${env:NAME} may be used here; what is secret belongs into a header, an argument or a variable",
+                _ => "only ${secret:name} may be used here; variables and files of the process are for its own files",
+            };
         }
         else
         {

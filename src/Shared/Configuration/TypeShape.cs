@@ -89,5 +89,7 @@ internal sealed class MemberShape(PropertyInfo property, TypeShape owner)
 
     public bool OneOrMany { get; } = property.IsDefined(typeof(OneOrManyAttribute));
 
+    public bool AllowsReferences { get; } = property.IsDefined(typeof(ReferencesAttribute));
+
     public BoundsAttribute? Bounds { get; } = property.GetCustomAttribute<BoundsAttribute>();
 }

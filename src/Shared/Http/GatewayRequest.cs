@@ -43,6 +43,9 @@ public sealed class GatewayRequest
     /// <summary>The client's <c>tracestate</c>, or null.</summary>
     public string? TraceState { get; init; }
 
+    /// <summary>What the request came in by; null in tests of parts.</summary>
+    internal Perimeter? Perimeter { get; init; }
+
     /// <summary>Time spent so far, less the time spent waiting for upstreams: what the gateway itself cost.</summary>
     public TimeSpan Overhead => Stopwatch.GetElapsedTime(0, Stopwatch.GetTimestamp() - StartTimestamp - Volatile.Read(ref upstreamTicks));
 

@@ -14,6 +14,7 @@ public static class GatewayRequestsFeature
     {
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<GatewayMetrics>();
+        services.TryAddSingleton<Perimeter>();
         services.AddSingleton<RevokedKeys>();
         services.AddSingleton<CallerAuthentication>();
         services.AddSingleton<UnmatchedRequests>();

@@ -11,7 +11,7 @@ namespace Shared.Http;
 /// form that the caller understands. On every request's path, so it looks things up once and decides without I/O.
 /// </summary>
 internal sealed class GatewayRequestsMiddleware(
-    RequestDelegate next, SnapshotStore snapshots, CallerAuthentication authentication, UnmatchedRequests unmatched, RequestFailures failures,
+    RequestDelegate next, SnapshotStore snapshots, Perimeter perimeter, CallerAuthentication authentication, UnmatchedRequests unmatched, RequestFailures failures,
     GatewayMetrics metrics, TimeProvider clock, ILogger<GatewayRequestsMiddleware> logger)
 {
     /// <summary>Kestrel's own limit stands this far above ours, so that the endpoint, which knows its caller's format, answers first.</summary>
@@ -35,6 +35,7 @@ internal sealed class GatewayRequestsMiddleware(
         {
             TraceParent = activity?.Id ?? origin.TraceParent,
             TraceState = origin.TraceState,
+            Perimeter = perimeter,
         };
         context.Features.Set(request);
         context.Response.OnStarting(SendHeaders, context);
@@ -55,6 +56,15 @@ internal sealed class GatewayRequestsMiddleware(
 
     private Task AnswerAsync(HttpContext context, GatewayRequest request, EndpointFacts endpoint)
     {
+        perimeter.TakeForwarded(context);
+        if (perimeter.Check(context) is { } outsider)
+        {
+            return RefuseAsync(context, request, endpoint, outsider);
+        }
+        if (perimeter.AnswersPreflight(context))
+        {
+            return Task.CompletedTask;
+        }
         if (endpoint.Caller is not { } kind)
         {
             return unmatched.AnswerAsync(context);
@@ -88,6 +98,7 @@ internal sealed class GatewayRequestsMiddleware(
         var headers = context.Response.Headers;
         headers["x-request-id"] = request.RequestId;
         headers["x-gateway-overhead-ms"] = Milliseconds(request.Overhead);
+        request.Perimeter?.AddCorsHeaders(context);
         return Task.CompletedTask;
     }
 

@@ -48,21 +48,21 @@ public sealed class PooledBody : IDisposable
     /// <exception cref="ObjectDisposedException">The buffer went back to its pool.</exception>
     public ReadOnlyMemory<byte> Bytes => new(buffer ?? throw new ObjectDisposedException(nameof(PooledBody)), 0, length);
 
-    /// <summary>Reads a request's whole body.</summary>
-    /// <param name="context">The request; a <c>Content-Encoding</c> other than identity is refused.</param>
+    /// <summary>Reads a request's whole body, decoded where it came compressed.</summary>
+    /// <param name="context">The request; a <c>Content-Encoding</c> other than those of <see cref="CompressedBody"/> is refused.</param>
     /// <param name="memory">What the bytes count against.</param>
-    /// <param name="maxBytes">The largest body.</param>
+    /// <param name="maxBytes">The largest body, compressed as well as decoded.</param>
     /// <returns>The body, or why there is none. A connection that breaks throws as the server does.</returns>
     public static async ValueTask<(PooledBody? Body, GatewayError? Error)> ReadAsync(HttpContext context, BodyMemory memory, long maxBytes)
     {
         var request = context.Request;
-        if (request.Headers.ContentEncoding is { Count: > 0 } encoding && encoding != "identity")
-        {
-            return (null, new GatewayError(StatusCodes.Status415UnsupportedMediaType, "unsupported_encoding", "Compressed request bodies are not accepted; leave 'Content-Encoding' out.") { Field = "Content-Encoding" });
-        }
         if (request.ContentLength > maxBytes)
         {
             return (null, GatewayError.BodyTooLarge(maxBytes));
+        }
+        if (request.Headers.ContentEncoding is { Count: > 0 } encoding && !CompressedBody.IsIdentity(encoding))
+        {
+            return await CompressedBody.ReadAsync(request.Body, encoding, memory, maxBytes, context.RequestAborted);
         }
         return await ReadAsync(request.Body, request.ContentLength, memory, maxBytes, context.RequestAborted);
     }

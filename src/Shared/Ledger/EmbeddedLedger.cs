@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
+using SQLitePCL;
 using Shared.Admission;
 using Shared.Storage;
 
@@ -30,6 +31,7 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
     private readonly LedgerRows rows;
     private readonly LedgerJournal journal;
     private readonly LedgerMetrics metrics;
+    private readonly DiskState disk;
     private readonly ILogger<EmbeddedLedger> logger;
 
     private long tail;
@@ -42,7 +44,7 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
     /// <exception cref="StorageException">The journal or the database cannot be used.</exception>
     public EmbeddedLedger(GatewayDatabase database, StorageOptions options, IMeterFactory meters, ILogger<EmbeddedLedger> logger)
     {
-        this.logger = logger;
+        (this.logger, disk) = (logger, database.Disk);
         session = database.Connect();
         rows = new LedgerRows(session);
         try
@@ -64,7 +66,10 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
     }
 
     /// <inheritdoc/>
-    public bool HasRoom => Volatile.Read(ref tail) - Volatile.Read(ref head) <= ring.Length - margin;
+    public bool HasRoom => !disk.IsFull && Volatile.Read(ref tail) - Volatile.Read(ref head) <= ring.Length - margin;
+
+    /// <inheritdoc/>
+    public bool IsDiskFull => disk.IsFull;
 
     /// <summary>Records that wait to be written.</summary>
     internal long Waiting => LastTaken - Volatile.Read(ref head) + Volatile.Read(ref late);
@@ -177,7 +182,15 @@ public sealed class EmbeddedLedger : ILedger, IDisposable
         }
     }
 
-    internal void CountFailure() => metrics.Failed();
+    /// <summary>Notes that a batch could not be written, and whether the disk is what is full (SQLite's result codes, rescode.html).</summary>
+    internal void CountFailure(Exception exception)
+    {
+        metrics.Failed();
+        disk.NoteWrite(isFull: exception is StorageException { Code: raw.SQLITE_FULL });
+    }
+
+    /// <summary>Notes that a batch could be written again.</summary>
+    internal void WritesAgain() => disk.NoteWrite(isFull: false);
 
     private void WakeConsumer()
     {

@@ -10,6 +10,9 @@ public interface ILedger
     /// <summary>Whether a record would be taken now. False: admission refuses with 503.</summary>
     bool HasRoom { get; }
 
+    /// <summary>Whether it is the disk that has no room.</summary>
+    bool IsDiskFull => false;
+
     /// <summary>Records that an attempt begins; it survives the death of the process from this moment on. False: there is no room.</summary>
     bool TryBegin(AttemptLease attempt);
 

@@ -19,11 +19,13 @@ internal sealed class LedgerRows : IDisposable
     private readonly SqliteStatement started;
     private readonly SqliteStatement settled;
     private readonly SpendTable spend;
+    private readonly UsageTable usage;
 
     public LedgerRows(SqliteSession session)
     {
         this.session = session;
         spend = new SpendTable(session);
+        usage = new UsageTable(session);
         begin = session.Prepare("BEGIN IMMEDIATE");
         commit = session.Prepare("COMMIT");
         started = session.Prepare($"INSERT INTO attempts ({StartColumns}) VALUES ({Marks(StartColumns)}) ON CONFLICT (sequence) DO NOTHING");
@@ -37,6 +39,7 @@ internal sealed class LedgerRows : IDisposable
     public void Commit()
     {
         spend.Write();
+        usage.Write();
         commit.Run();
     }
 
@@ -44,6 +47,7 @@ internal sealed class LedgerRows : IDisposable
     {
         session.RollBack();
         spend.Forget();
+        usage.Forget();
     }
 
     /// <summary>The row of an attempt that is still open: it counts at its reservation.</summary>
@@ -66,6 +70,7 @@ internal sealed class LedgerRows : IDisposable
             .Add(attempt.Charged?.Nano).Add((long)attempt.Duration.TotalMicroseconds);
         settled.Run();
         spend.Add(attempt);
+        usage.Add(attempt);
     }
 
     /// <summary>The row of an attempt of a process that died.</summary>
@@ -95,6 +100,7 @@ internal sealed class LedgerRows : IDisposable
         started.Dispose();
         settled.Dispose();
         spend.Dispose();
+        usage.Dispose();
     }
 
     private static void AddStart(SqliteStatement statement, AttemptLease attempt, bool isSettled)

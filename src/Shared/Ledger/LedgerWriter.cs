@@ -25,7 +25,7 @@ internal sealed class LedgerWriter(EmbeddedLedger ledger, StorageOptions options
                 }
                 catch (StorageException exception)
                 {
-                    ledger.CountFailure();
+                    ledger.CountFailure(exception);
                     logger.WriteFailed(exception, 1, ledger.Waiting, DelayAfter(1));
                     await Task.Delay(DelayAfter(1), clock, both.Token);
                 }
@@ -49,6 +49,7 @@ internal sealed class LedgerWriter(EmbeddedLedger ledger, StorageOptions options
                 ledger.Drain();
                 if (failures > 0)
                 {
+                    ledger.WritesAgain();
                     logger.WritesAgain(failures);
                     failures = 0;
                 }
@@ -56,7 +57,7 @@ internal sealed class LedgerWriter(EmbeddedLedger ledger, StorageOptions options
             catch (Exception exception) when (exception is not OperationCanceledException)
             {
                 // Whatever it was, the records are still queued, and a gateway without its writer would refuse every call.
-                ledger.CountFailure();
+                ledger.CountFailure(exception);
                 failures++;
                 logger.WriteFailed(exception, failures, ledger.Waiting, DelayAfter(failures));
             }

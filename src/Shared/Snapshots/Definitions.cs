@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Shared.Egress;
 using Shared.Pricing;
+using Shared.Storage;
 
 namespace Shared.Snapshots;
 
@@ -24,6 +26,9 @@ public sealed record Provider
     /// <summary>Models it is known to have, for lists; others may be asked for as well.</summary>
     public ImmutableArray<string> Models { get; init; } = [];
 
+    /// <summary>The endpoints that it has: <c>chat</c>, <c>completions</c>, <c>embeddings</c>, <c>moderations</c>; null: all of them.</summary>
+    public ImmutableArray<string>? Endpoints { get; init; }
+
     /// <summary>The request member by which this provider takes an output limit: <c>max_completion_tokens</c> or <c>max_tokens</c>.</summary>
     public string OutputLimitMember { get; init; } = "max_completion_tokens";
 
@@ -47,6 +52,10 @@ public sealed record Provider
     /// link-local addresses unless they are allowed by name.
     /// </summary>
     public bool FromAdminApi { get; init; }
+
+    /// <summary>Whether it has an endpoint.</summary>
+    /// <param name="name">One of the names that <see cref="Endpoints"/> lists.</param>
+    public bool HasEndpoint(string name) => Endpoints is not { } endpoints || endpoints.Contains(name);
 }
 
 /// <summary>One upstream model of a route.</summary>
@@ -200,6 +209,15 @@ public sealed record GatewaySettings
     /// <summary>The longest exposed tool name, prefix included; 24 to 128.</summary>
     public int MaxToolNameLength { get; init; } = 45;
 
+    /// <summary>How long what is kept.</summary>
+    public RetentionSettings Retention { get; init; } = new();
+
+    /// <summary>The most MCP sessions that one key may have open. Idle ones of all keys together are ended beyond 1000, a few seconds later.</summary>
+    public int MaxSessionsPerKey { get; init; } = 2000;
+
     /// <summary>How calls of unknown usage are charged.</summary>
     public UnknownUsagePolicy UnknownUsage { get; init; }
+
+    /// <summary>Which addresses the gateway may connect to.</summary>
+    public EgressRules Egress { get; init; } = EgressRules.Default;
 }

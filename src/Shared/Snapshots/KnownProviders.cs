@@ -18,6 +18,9 @@ internal sealed record KnownProvider(string Id, string? KeyVariable, string Base
     /// <summary>The environment variable that replaces its address.</summary>
     public string? AddressVariable { get; init; }
 
+    /// <summary>The endpoints it has below its address: <c>chat</c>, <c>completions</c>, <c>embeddings</c>, <c>moderations</c>; null: all of them, or nobody knows.</summary>
+    public string[]? Endpoints { get; init; }
+
     /// <summary>Models it is known to have.</summary>
     public string[] Models { get; init; } = [];
 }
@@ -30,6 +33,8 @@ internal static class KnownProviders
 
     private const string NewOutputLimit = "max_completion_tokens";
 
+    private static readonly string[] Texts = ["chat", "completions", "embeddings"];
+
     /// <summary>All of them.</summary>
     public static IReadOnlyList<KnownProvider> All { get; } =
     [
@@ -37,29 +42,29 @@ internal static class KnownProviders
         {
             OutputLimitMember = NewOutputLimit, AddressVariable = "OPENAI_BASE_URL", Models = ["gpt-5.4", "gpt-5.4-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini"],
         },
-        new("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", "https://openrouter.ai/docs/api-reference/chat-completion"),
+        new("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", "https://openrouter.ai/docs/api-reference/chat-completion") { Endpoints = Texts },
         new("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1", "https://console.groq.com/docs/api-reference")
         {
-            OutputLimitMember = NewOutputLimit, Models = ["llama-3.3-70b-versatile", "llama-3.1-8b-instant", "openai/gpt-oss-120b", "openai/gpt-oss-20b"],
+            Endpoints = ["chat"], OutputLimitMember = NewOutputLimit, Models = ["llama-3.3-70b-versatile", "llama-3.1-8b-instant", "openai/gpt-oss-120b", "openai/gpt-oss-20b"],
         },
         new("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", "https://docs.mistral.ai/api/")
         {
-            StreamUsage = false, Models = ["mistral-large-latest", "mistral-medium-latest", "mistral-small-latest", "codestral-latest"],
+            Endpoints = ["chat", "embeddings", "moderations"], StreamUsage = false, Models = ["mistral-large-latest", "mistral-medium-latest", "mistral-small-latest", "codestral-latest"],
         },
-        new("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", "https://api-docs.deepseek.com/") { Models = ["deepseek-chat", "deepseek-reasoner"] },
-        new("xai", "XAI_API_KEY", "https://api.x.ai/v1", "https://docs.x.ai/docs/api-reference") { OutputLimitMember = NewOutputLimit, Models = ["grok-4.3"] },
-        new("together", "TOGETHER_API_KEY", "https://api.together.xyz/v1", "https://docs.together.ai/reference/chat-completions"),
-        new("fireworks", "FIREWORKS_API_KEY", "https://api.fireworks.ai/inference/v1", "https://docs.fireworks.ai/api-reference/post-chatcompletions"),
+        new("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", "https://api-docs.deepseek.com/") { Endpoints = ["chat"], Models = ["deepseek-chat", "deepseek-reasoner"] },
+        new("xai", "XAI_API_KEY", "https://api.x.ai/v1", "https://docs.x.ai/docs/api-reference") { Endpoints = Texts, OutputLimitMember = NewOutputLimit, Models = ["grok-4.3"] },
+        new("together", "TOGETHER_API_KEY", "https://api.together.xyz/v1", "https://docs.together.ai/reference/chat-completions") { Endpoints = Texts },
+        new("fireworks", "FIREWORKS_API_KEY", "https://api.fireworks.ai/inference/v1", "https://docs.fireworks.ai/api-reference/post-chatcompletions") { Endpoints = Texts },
         new("cerebras", "CEREBRAS_API_KEY", "https://api.cerebras.ai/v1", "https://inference-docs.cerebras.ai/api-reference/chat-completions")
         {
-            OutputLimitMember = NewOutputLimit, Models = ["gpt-oss-120b"],
+            Endpoints = ["chat", "completions"], OutputLimitMember = NewOutputLimit, Models = ["gpt-oss-120b"],
         },
-        new("perplexity", "PERPLEXITY_API_KEY", "https://api.perplexity.ai", "https://docs.perplexity.ai/api-reference/chat-completions-post") { StreamUsage = false },
-        new("nvidia", "NVIDIA_API_KEY", "https://integrate.api.nvidia.com/v1", "https://docs.api.nvidia.com/nim/reference/llm-apis"),
-        new("ollama", null, "http://127.0.0.1:11434/v1", "https://docs.ollama.com/openai") { AddressVariable = "OLLAMA_HOST" },
+        new("perplexity", "PERPLEXITY_API_KEY", "https://api.perplexity.ai", "https://docs.perplexity.ai/api-reference/chat-completions-post") { Endpoints = ["chat"], StreamUsage = false },
+        new("nvidia", "NVIDIA_API_KEY", "https://integrate.api.nvidia.com/v1", "https://docs.api.nvidia.com/nim/reference/llm-apis") { Endpoints = Texts },
+        new("ollama", null, "http://127.0.0.1:11434/v1", "https://docs.ollama.com/openai") { Endpoints = Texts, AddressVariable = "OLLAMA_HOST" },
         new("gemini", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", "https://ai.google.dev/gemini-api/docs/openai")
         {
-            Models = ["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"],
+            Endpoints = ["chat", "embeddings"], Models = ["gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"],
         },
     ];
 

@@ -88,19 +88,22 @@ internal sealed class ManifestCompiler(Func<string, string?> environment, IColle
 
     private void CheckHead(ManifestDeclaration declaration)
     {
-        if (declaration.ApiVersion is not ("" or ApiVersion))
+        if (declaration.ApiVersion != ApiVersion && IsWritten(declaration, "apiVersion"))
         {
             errors.Add(declaration.Error("apiVersion", $"expected {ApiVersion}, found '{declaration.ApiVersion}'"));
         }
-        if (declaration.Kind is not ("" or Kind))
+        if (declaration.Kind != Kind && IsWritten(declaration, "kind"))
         {
             errors.Add(declaration.Error("kind", $"expected {Kind}, found '{declaration.Kind}'"));
         }
-        if (declaration.Metadata.Id.Length > 0)
+        if (IsWritten(declaration.Metadata, "id"))
         {
             Names.Check(declaration.Metadata.Id, declaration.Metadata, errors, "id");
         }
     }
+
+    // What is missing was reported.
+    private static bool IsWritten(Declaration declaration, string member) => declaration.Node is ConfigMapping mapping && mapping.Find(member) is { Value: not ConfigScalar { Style: ScalarStyle.Null } };
 
     private UpstreamTransport TransportOf(ManifestUpstream upstream)
     {

@@ -8,6 +8,7 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
     private const string OpenAiChat = "openai-chat";
     private const string SimulatorDialect = "simulator";
     private static readonly string[] Dialects = [OpenAiChat, SimulatorDialect];
+    private static readonly string[] Endpoints = ["chat", "completions", "embeddings", "moderations"];
     private static readonly string[] OutputLimitMembers = ["max_completion_tokens", "max_tokens"];
 
     /// <summary>What the environment declares, by id.</summary>
@@ -22,7 +23,7 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
             {
                 Id = KnownProviders.SimulatorId,
                 Dialect = SimulatorDialect,
-                Models = ["echo", "tools"],
+                Models = ["echo", "tools", "embed", "moderation"],
                 Origin = "built-in",
             },
         };
@@ -55,6 +56,14 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
         {
             errors.Add(declaration.Error("outputLimitMember", $"expected one of {string.Join(", ", OutputLimitMembers)}, found '{member}'"));
         }
+        if (declaration.Endpoints is { Count: 0 })
+        {
+            errors.Add(declaration.Error("endpoints", $"expected at least one of {string.Join(", ", Endpoints)}; leave it out for all of them"));
+        }
+        foreach (var endpoint in (declaration.Endpoints ?? []).Where(endpoint => !Endpoints.Contains(endpoint)))
+        {
+            errors.Add(declaration.Error("endpoints", $"unknown endpoint '{endpoint}'; {Nearest.Hint(endpoint, Endpoints)}"));
+        }
         if (declaration.BaseUrl is null && known is null && declaration.Dialect != SimulatorDialect)
         {
             var hint = Nearest.Find(id, KnownProviders.All.Select(provider => provider.Id)) is { } nearest ? $"; did you mean '{nearest}'?" : "";
@@ -80,6 +89,7 @@ internal sealed class ProviderCompiler(Func<string, string?> environment, IColle
             ApiKey = declaration.ApiKey?.Reveal(),
             Headers = Names.Headers(declaration.Headers, declaration, errors),
             Models = declaration.Models.Count > 0 ? [.. declaration.Models] : [.. known?.Models ?? []],
+            Endpoints = (declaration.Endpoints ?? known?.Endpoints) is { } endpoints ? [.. endpoints] : null,
             OutputLimitMember = declaration.OutputLimitMember ?? known?.OutputLimitMember ?? "max_tokens",
             StreamUsage = declaration.StreamUsage ?? known?.StreamUsage ?? true,
             HeaderTimeout = declaration.HeaderTimeout,

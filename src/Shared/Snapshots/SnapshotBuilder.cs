@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using Shared.Configuration;
 using Shared.Pricing;
+using Shared.Storage;
 
 namespace Shared.Snapshots;
 
@@ -30,12 +31,28 @@ internal static class SnapshotBuilder
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
+                MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
+                Retention = new RetentionSettings
+                {
+                    Ledger = gateway.Retention.Ledger,
+                    Usage = gateway.Retention.Usage,
+                    Audit = gateway.Retention.Audit,
+                    Revisions = gateway.Retention.Revisions,
+                    MaxDatabaseBytes = gateway.Retention.MaxDatabaseSize.Bytes,
+                    MinFreeDiskBytes = gateway.Retention.MinFreeDisk.Bytes,
+                },
+                Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
         };
+        ServerCompiler.Compile(gateway.Server, sources.GatewayFile, errors);
         if (gateway.Limits.BodyMemory.CompareTo(gateway.Limits.MaxBodyBytes) < 0)
         {
             errors.Add(gateway.Limits.Error("bodyMemory", $"{gateway.Limits.BodyMemory} is less than maxBodyBytes, {gateway.Limits.MaxBodyBytes}: the largest body could never be held"));
+        }
+        if (gateway.Retention.Usage < gateway.Retention.Ledger)
+        {
+            errors.Add(gateway.Retention.Error("usage", "is shorter than 'ledger': the sums would be gone before the attempts that they are of"));
         }
         return (snapshot, text);
     }

@@ -34,6 +34,7 @@ public sealed class SnapshotLoader : IDisposable
     private volatile SourceFiles? files;
     private volatile string currentText = "";
     private volatile TelemetryDeclaration telemetry = new();
+    private volatile ServerSettings server = new();
     private volatile Lazy<IReadOnlyList<DeclaredEntity>> declared = new(() => []);
     private volatile Lazy<IReadOnlyDictionary<string, DeclaredKey>> declaredKeys = new(() => new Dictionary<string, DeclaredKey>());
     private volatile StoredConfiguration serving = StoredConfiguration.Empty;
@@ -72,6 +73,9 @@ public sealed class SnapshotLoader : IDisposable
     /// <summary>Where the configuration sends telemetry. Takes effect at start only.</summary>
     public TelemetryDeclaration Telemetry => telemetry;
 
+    /// <summary>Where the configuration says the gateway listens and whom it answers. Takes effect at start only.</summary>
+    public ServerSettings Server => server;
+
     /// <summary>Builds and publishes the first snapshot.</summary>
     /// <exception cref="ConfigurationException">The configuration has errors; the exception carries all of them.</exception>
     public void Load()
@@ -84,6 +88,21 @@ public sealed class SnapshotLoader : IDisposable
             {
                 throw new ConfigurationException(errors);
             }
+        }
+        finally
+        {
+            building.Release();
+        }
+    }
+
+    /// <summary>Builds the snapshot and publishes nothing, for those who want to see what is declared and what is wrong with it.</summary>
+    internal ConfigurationExamination Examine()
+    {
+        building.Wait();
+        try
+        {
+            var build = Build(stored?.Read() ?? StoredConfiguration.Empty);
+            return new ConfigurationExamination(build.Snapshot, build.Sources, build.Errors);
         }
         finally
         {
@@ -239,6 +258,7 @@ public sealed class SnapshotLoader : IDisposable
     {
         (currentText, telemetry) = (build.Text, build.Sources.Gateway.Telemetry);
         serving = build.Stored;
+        server = ServerCompiler.Compile(build.Sources.Gateway.Server, build.Sources.GatewayFile, []);
         declared = new Lazy<IReadOnlyList<DeclaredEntity>>(() => DeclaredEntity.ListAll(build.Sources));
         declaredKeys = new Lazy<IReadOnlyDictionary<string, DeclaredKey>>(() => DeclaredKey.ListAll(build.Sources));
         if (store.Publish(build.Snapshot))
@@ -275,3 +295,9 @@ public sealed class SnapshotLoader : IDisposable
 
     private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors);
 }
+
+/// <summary>What a look at the configuration found.</summary>
+/// <param name="Snapshot">What would serve; usable only when there are no errors.</param>
+/// <param name="Sources">What was read.</param>
+/// <param name="Errors">What is wrong; the start would fail with the same.</param>
+internal sealed record ConfigurationExamination(Snapshot Snapshot, ConfigurationSources Sources, IReadOnlyList<ConfigError> Errors);

@@ -5,7 +5,10 @@ namespace Shared.Storage;
 /// <summary>The embedded database in its data folder, brought to the newest schema and held by this process alone.</summary>
 public sealed class GatewayDatabase : IDisposable
 {
-    private const string FileName = "gateway.db";
+    internal const string FileName = "gateway.db";
+
+    /// <summary>The write-ahead log is cut to this whenever it begins anew.</summary>
+    private const long WalKeptBytes = 16L << 20;
 
     private readonly Lock gate = new();
     private readonly StorageOptions options;
@@ -17,6 +20,12 @@ public sealed class GatewayDatabase : IDisposable
 
     /// <summary>The data folder's full path.</summary>
     public string Folder { get; }
+
+    /// <summary>What is known of the disk.</summary>
+    public DiskState Disk { get; } = new();
+
+    /// <summary>Bytes of the write-ahead log.</summary>
+    internal long WalBytes => SizeOf(FileName + "-wal");
 
     /// <summary>Opens the database of a data folder.</summary>
     /// <exception cref="StorageException">The folder is in use or cannot be written, the file is damaged, or a newer version of the gateway made it.</exception>
@@ -32,6 +41,8 @@ public sealed class GatewayDatabase : IDisposable
         try
         {
             session = Connect(folder, options);
+            // Has an effect only before there are tables: free pages can then be given back piece by piece.
+            session.Execute("PRAGMA auto_vacuum = INCREMENTAL");
             session.Execute("PRAGMA journal_mode = WAL");
             Migrate(session, folder, clock, migrations);
             return new GatewayDatabase(options, folder, folderLock, session);
@@ -42,6 +53,35 @@ public sealed class GatewayDatabase : IDisposable
             folderLock.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// A connection that only reads, beside the process that holds the folder; null where there is no database yet, or one of another schema, whose tables
+    /// cannot be known.
+    /// </summary>
+    /// <exception cref="StorageException">The database cannot be read.</exception>
+    internal static SqliteSession? ConnectToRead(string folder, TimeSpan busyTimeout)
+    {
+        var file = Path.Combine(folder, FileName);
+        if (!File.Exists(file))
+        {
+            return null;
+        }
+        var session = SqliteSession.OpenToRead(file, busyTimeout);
+        try
+        {
+            if (VersionOf(session) == Migrations.All.Length)
+            {
+                return session;
+            }
+        }
+        catch
+        {
+            session.Dispose();
+            throw;
+        }
+        session.Dispose();
+        return null;
     }
 
     /// <summary>Another connection, for one owner that locks it. The database must outlive it.</summary>
@@ -55,6 +95,15 @@ public sealed class GatewayDatabase : IDisposable
             return work(session);
         }
     }
+
+    /// <summary>Bytes that the folder's disk has left; the most there are where that cannot be asked, as on a network share of Windows.</summary>
+    internal long FreeBytes => OperatingSystem.IsWindows() && Folder.StartsWith(@"\\", StringComparison.Ordinal) ? long.MaxValue : new DriveInfo(Folder).AvailableFreeSpace;
+
+    /// <summary>Measures the folder.</summary>
+    internal DiskReport Measure(long maxDatabaseBytes, long minFreeBytes) => new(
+        SizeOf(FileName), Use(Retention.UsedBytes), WalBytes, maxDatabaseBytes, FreeBytes, minFreeBytes);
+
+    private long SizeOf(string file) => new FileInfo(Path.Combine(Folder, file)) is { Exists: true } found ? found.Length : 0;
 
     /// <summary>Closes the database and lets go of the folder.</summary>
     public void Dispose()
@@ -71,7 +120,7 @@ public sealed class GatewayDatabase : IDisposable
         var session = SqliteSession.Open(Path.Combine(folder, FileName), options.BusyTimeout);
         try
         {
-            session.Execute("PRAGMA synchronous = FULL");
+            session.Execute($"PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WalKeptBytes}");
             return session;
         }
         catch

@@ -151,6 +151,56 @@ internal static class Migrations
         CREATE INDEX revisions_name ON revisions (revision, sequence);
         """,
 
+        // 3. Sums by hour, from which usage is answered, and which outlive the attempts; what is held back of tool servers; indexes for looking attempts up.
+        // The sums and the indexes are made from the attempts that there are, once: docs/operations.md has the time it takes.
+        """
+        CREATE TABLE usage_hours (
+            hour INTEGER NOT NULL,
+            key_id TEXT NOT NULL,
+            kind INTEGER NOT NULL,
+            upstream TEXT NOT NULL,
+            name TEXT NOT NULL,
+            outcome INTEGER NOT NULL,
+            user_id TEXT NOT NULL,
+            team_id TEXT NOT NULL,
+            customer_id TEXT NOT NULL,
+            calls INTEGER NOT NULL,
+            unsettled INTEGER NOT NULL,
+            reserved_nano INTEGER NOT NULL,
+            cost_nano INTEGER NOT NULL,
+            unknown_cost INTEGER NOT NULL,
+            input INTEGER NOT NULL,
+            cached INTEGER NOT NULL,
+            output INTEGER NOT NULL,
+            duration_us INTEGER NOT NULL,
+            longest_us INTEGER NOT NULL,
+            PRIMARY KEY (hour, key_id, kind, upstream, name, outcome, user_id, team_id, customer_id)
+        ) WITHOUT ROWID;
+        INSERT INTO usage_hours
+            SELECT started_at / 3600000, key_id, kind, upstream, name, outcome, coalesce(user_id, ''), coalesce(team_id, ''), coalesce(customer_id, ''),
+                count(*), 0, 0,
+                min(sum(coalesce(cost_nano, 0) / 1000000000), 9223372035) * 1000000000 + sum(coalesce(cost_nano, 0) % 1000000000), sum(cost_nano IS NULL),
+                sum(input + cache_read + cache_write + audio_input), sum(cache_read), sum(output + reasoning + audio_output), sum(coalesce(duration_us, 0)), max(coalesce(duration_us, 0))
+            FROM attempts WHERE settled GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+
+        CREATE INDEX attempts_request ON attempts (request_id);
+        CREATE INDEX attempts_key ON attempts (key_id);
+        CREATE INDEX attempts_failed ON attempts (outcome) WHERE outcome > 1;
+
+        -- How far the deletion of what is old has come, in milliseconds since 1970.
+        CREATE TABLE retained (what TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+
+        -- State that admins set, by the ids of manifests and the upstream's own tool names. '' as the tool: the server as a whole.
+        CREATE TABLE tools_held (
+            server TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            held_by TEXT NOT NULL,
+            held_at INTEGER NOT NULL,
+            PRIMARY KEY (server, tool)
+        ) WITHOUT ROWID;
+        """,
+
         // 4. Who changed a virtual key last.
         """
         ALTER TABLE virtual_keys ADD COLUMN changed_by TEXT;

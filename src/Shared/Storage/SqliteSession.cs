@@ -25,10 +25,16 @@ internal sealed class SqliteSession : IDisposable
     /// <param name="file">Its path.</param>
     /// <param name="busyTimeout">How long a statement waits for another connection's write.</param>
     /// <exception cref="StorageException">It cannot be opened.</exception>
-    public static SqliteSession Open(string file, TimeSpan busyTimeout)
+    public static SqliteSession Open(string file, TimeSpan busyTimeout) => Open(file, busyTimeout, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE);
+
+    /// <summary>Opens a database that exists, to read it only; another process may have it open.</summary>
+    /// <exception cref="StorageException">It cannot be opened.</exception>
+    public static SqliteSession OpenToRead(string file, TimeSpan busyTimeout) => Open(file, busyTimeout, raw.SQLITE_OPEN_READONLY);
+
+    private static SqliteSession Open(string file, TimeSpan busyTimeout, int mode)
     {
         // Each session is locked by its owner, so SQLite's own locking of it is left out.
-        var code = raw.sqlite3_open_v2(file, out var handle, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE | raw.SQLITE_OPEN_NOMUTEX, null);
+        var code = raw.sqlite3_open_v2(file, out var handle, mode | raw.SQLITE_OPEN_NOMUTEX, null);
         var session = new SqliteSession(handle, file);
         try
         {

@@ -1,7 +1,12 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
 using Shared.Ledger;
+using Shared.Snapshots;
 using Shared.Stored;
+using Shared.Telemetry;
+using Shared.Tools;
 using Shared.VirtualKeys;
 
 namespace Shared.Storage;
@@ -27,14 +32,21 @@ public static class StorageFeature
         services.AddSingleton<ILedger>(provider => provider.GetRequiredService<EmbeddedLedger>());
         services.AddSingleton<ISpendHistory, SpendHistory>();
         services.AddSingleton<UsageQuery>();
+        services.AddSingleton<LedgerQuery>();
         services.AddSingleton<KeyStore>();
         services.AddSingleton(new SecretVault(database.Folder, options.Environment));
         services.AddSingleton<ConfigurationStore>();
         services.AddSingleton<IStoredConfiguration>(provider => provider.GetRequiredService<ConfigurationStore>());
+        services.AddSingleton<ToolHolds>();
+        services.AddSingleton<Backup>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<RevisionLog>();
         services.AddSingleton<AdminKeys>();
+        services.AddSingleton<IReadinessCheck>(_ => new StorageCheck(database));
         services.AddHostedService<LedgerWriter>();
+        services.AddSingleton(provider => new StorageMaintenance(database, provider.GetService<SnapshotStore>(), provider.GetRequiredService<RevisionLog>(),
+            provider.GetRequiredService<IMeterFactory>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<StorageMaintenance>>()));
+        services.AddHostedService(provider => provider.GetRequiredService<StorageMaintenance>());
         return services;
     }
 }

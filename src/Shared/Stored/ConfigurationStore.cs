@@ -26,12 +26,15 @@ public sealed class ConfigurationStore : IStoredConfiguration
     public event Action? Changed;
 
     /// <inheritdoc/>
-    public StoredConfiguration Read() => database.Use(session => new StoredConfiguration
+    public StoredConfiguration Read() => database.Use(session => Read(session, vault));
+
+    /// <summary>All of it, from a connection of one's own.</summary>
+    internal static StoredConfiguration Read(SqliteSession session, SecretVault vault) => new()
     {
         Keys = KeyStore.Read(session).ToImmutableSortedDictionary(key => key.Id, key => key, StringComparer.Ordinal),
         Entities = ReadEntities(session).ToImmutableSortedDictionary(entity => entity.Name, entity => entity),
-        Secrets = ReadSecrets(session).ToImmutableSortedDictionary(StringComparer.Ordinal),
-    });
+        Secrets = ReadSecrets(session, vault).ToImmutableSortedDictionary(StringComparer.Ordinal),
+    };
 
     /// <inheritdoc/>
     public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => database.Use(session =>
@@ -131,7 +134,7 @@ public sealed class ConfigurationStore : IStoredConfiguration
         }
     }
 
-    private IEnumerable<KeyValuePair<string, StoredSecret>> ReadSecrets(SqliteSession session)
+    private static IEnumerable<KeyValuePair<string, StoredSecret>> ReadSecrets(SqliteSession session, SecretVault vault)
     {
         using var select = session.Prepare("SELECT name, sealed, changed_by, changed_at FROM secrets");
         while (select.Read())

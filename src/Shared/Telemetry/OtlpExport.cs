@@ -4,6 +4,7 @@ using OpenTelemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Trace;
+using Shared.Egress;
 using Shared.Snapshots;
 
 namespace Shared.Telemetry;
@@ -11,7 +12,7 @@ namespace Shared.Telemetry;
 /// <summary>
 /// Export to a collector, where one is named. Decided at start, when the configuration has been loaded; without a collector nothing listens to spans.
 /// </summary>
-internal sealed class OtlpExport(SnapshotLoader loader, IConfiguration environment) : IHostedService
+internal sealed class OtlpExport(SnapshotLoader loader, IConfiguration environment, EgressPolicy egress) : IHostedService
 {
     private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -46,8 +47,10 @@ internal sealed class OtlpExport(SnapshotLoader loader, IConfiguration environme
     }
 
     /// <summary>The usual variables (headers, protocol, timeout) are read by the options themselves; an address of our own is completed as they would.</summary>
-    private static void Target(OtlpExporterOptions options, Uri? configured, string httpPath)
+    private void Target(OtlpExporterOptions options, Uri? configured, string httpPath)
     {
+        // The SDK's own client would follow redirects and proxies.
+        options.HttpClientFactory = () => new HttpClient(egress.NewHandler("the collector of telemetry", EgressTrust.Operator)) { Timeout = TimeSpan.FromMilliseconds(options.TimeoutMilliseconds) };
         if (configured is not null)
         {
             options.Endpoint = options.Protocol == OtlpExportProtocol.HttpProtobuf ? new Uri($"{configured.AbsoluteUri.TrimEnd('/')}/{httpPath}") : configured;

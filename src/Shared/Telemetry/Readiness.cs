@@ -54,5 +54,5 @@ internal sealed class LedgerCheck(ILedger ledger) : IReadinessCheck
 {
     public string Name => "ledger";
 
-    public Readiness Check() => ledger.HasRoom ? Readiness.Ok : new Readiness(ReadinessState.Failed, ["The queue of records is full."]);
+    public Readiness Check() => ledger.HasRoom ? Readiness.Ok : new Readiness(ReadinessState.Failed, [ledger.IsDiskFull ? "The disk of the data folder is full." : "The queue of records is full."]);
 }

@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
+using Shared.Egress;
 using Shared.Http;
 
 namespace Shared.Telemetry;
@@ -27,6 +28,7 @@ public static class TelemetryFeature
         services.AddSingleton<IReadinessCheck, ConfigurationCheck>();
         services.AddSingleton<IReadinessCheck, LedgerCheck>();
         services.AddOpenTelemetry().ConfigureResource(Describe).WithMetrics(metrics => metrics.AddMeter(Meters).AddPrometheusExporter());
+        services.AddEgress();
         services.AddHostedService<OtlpExport>();
         return services;
     }
@@ -39,12 +41,16 @@ public static class TelemetryFeature
 
     /// <summary>Maps <c>/metrics</c>, <c>/health/live</c> and <c>/health/ready</c>.</summary>
     /// <param name="app">The application.</param>
-    /// <param name="metricsCaller">Whose credential <c>/metrics</c> wants: nobody's while only this machine reaches it.</param>
-    public static IEndpointRouteBuilder MapGatewayTelemetry(this IEndpointRouteBuilder app, CallerKind metricsCaller)
+    /// <param name="metricsCaller">Whose credential <c>/metrics</c> wants: nobody's while only this machine reaches it. Asked once the gateway listens.</param>
+    public static IEndpointRouteBuilder MapGatewayTelemetry(this IEndpointRouteBuilder app, Func<CallerKind> metricsCaller)
     {
         // Built at the first request, as building it builds everything that collects metrics.
         var scrape = new Lazy<RequestDelegate>(() => app.CreateApplicationBuilder().UseOpenTelemetryPrometheusScrapingEndpoint(_ => true).Build());
-        app.MapGet("/metrics", context => scrape.Value(context)).ForCaller(metricsCaller, ProblemFormat.Instance);
+        app.MapGet("/metrics", context => scrape.Value(context)).Add(endpoint =>
+        {
+            endpoint.Metadata.Add(new RequiredCaller(metricsCaller()));
+            endpoint.Metadata.Add(ProblemFormat.Instance);
+        });
         app.MapGet("/health/live", HealthEndpoints.LiveAsync).ForCaller(CallerKind.Anonymous, ProblemFormat.Instance);
         app.MapGet("/health/ready", HealthEndpoints.ReadyAsync).ForCaller(CallerKind.Anonymous, ProblemFormat.Instance);
         return app;

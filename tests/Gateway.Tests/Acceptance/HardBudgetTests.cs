@@ -62,6 +62,65 @@ public sealed class HardBudgetTests
     }
 
     [Fact]
+    public async Task HundredEmbeddingsAtOnce_EveryByteIsAToken_TotalStaysWithinTheBudgetAndUsesIt()
+    {
+        var token = TestContext.Current.CancellationToken;
+        await using var provider = await FakeProvider.StartAsync(token);
+        long tokens = 0;
+        // The worst that a tokenizer can do, and no more than the bound: a token for each byte of a text, one for each number.
+        provider.Otherwise = request =>
+        {
+            var used = TokensOf(request.Json.GetProperty("input"));
+            Interlocked.Add(ref tokens, used);
+            return FakeReply.Json(200, $$"""{"object":"list","data":[],"model":"m","usage":{"prompt_tokens":{{used}},"total_tokens":{{used}} } }""");
+        };
+        await using var gateway = await TestGateway.StartAsync(new TestGatewayOptions { Configuration = Configuration(provider, provider) }, token);
+        var budget = Money.FromDollars(0.01m); // 10,000 tokens at 1 dollar per million; the calls together would use more than twice that
+        using var client = gateway.NewClient(await CreateKeyAsync(gateway, "0.01/30d"));
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(EmbedAsync));
+
+        Assert.All(answers, status => Assert.True(status is HttpStatusCode.OK or HttpStatusCode.TooManyRequests, $"{status}"));
+        Assert.Contains(HttpStatusCode.OK, answers);
+        Assert.Contains(HttpStatusCode.TooManyRequests, answers);
+        Assert.True(Billed() <= budget, $"{Billed()} of {budget} USD were billed.");
+        while (await EmbedAsync(0) == HttpStatusCode.OK)
+        {
+            Assert.True(Billed() <= budget);
+        }
+        Assert.Equal(Billed(), await UsageAsync(gateway));
+        Assert.True(budget - Billed() < new Money(EmbeddingBody(0).Length * 1000L), $"{budget - Billed()} USD are left, and a call needs no more than a token for each byte.");
+
+        Money Billed() => new(Interlocked.Read(ref tokens) * 1000);
+
+        async Task<HttpStatusCode> EmbedAsync(int i)
+        {
+            using var content = new StringContent(EmbeddingBody(i), System.Text.Encoding.UTF8, "application/json");
+            using var response = await client.PostAsync(new Uri("v1/embeddings", UriKind.Relative), content, token);
+            await response.Content.ReadAsByteArrayAsync(token);
+            return response.StatusCode;
+        }
+
+        static string EmbeddingBody(int i) => JsonSerializer.Serialize(new
+        {
+            model = "first/m",
+            input = (i % 3) switch
+            {
+                0 => (object)new string('z', 300),
+                1 => new[] { new string('y', 150), new string('x', 50) },
+                _ => Enumerable.Range(100_000, 200).ToArray(),
+            },
+        });
+
+        static long TokensOf(JsonElement input) => input.ValueKind switch
+        {
+            JsonValueKind.String => System.Text.Encoding.UTF8.GetByteCount(input.GetString()!),
+            JsonValueKind.Number => 1,
+            _ => input.EnumerateArray().Sum(TokensOf),
+        };
+    }
+
+    [Fact]
     public async Task LimitAbsent_GatewayLowersItToWhatTheBudgetAffordsAndSaysSo()
     {
         var token = TestContext.Current.CancellationToken;

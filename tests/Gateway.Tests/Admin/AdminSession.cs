@@ -47,7 +47,7 @@ internal static class AdminSession
         }
         var response = await client.SendAsync(request, TestContext.Current.CancellationToken);
         var text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
-        return new AdminAnswer((int)response.StatusCode, text.Length == 0 ? null : JsonDocument.Parse(text).RootElement.Clone(), response);
+        return new AdminAnswer((int)response.StatusCode, text.Length == 0 || response.Content.Headers.ContentType?.MediaType == "application/gzip" ? null : JsonDocument.Parse(text).RootElement.Clone(), response);
     }
 
     /// <summary>Makes something and expects it to be taken.</summary>

@@ -103,8 +103,26 @@ public sealed class EveryOperationTests
         await CallAsync("GET", "/revisions/nothing", status: 404);
         await CallAsync("GET", "/audit?kind=provider&limit=2");
         await CallAsync("GET", "/configuration");
+        await CallAsync("POST", "/toolservers/gateway/reconnect", status: 202);
+        await CallAsync("GET", "/usage?interval=day&groupBy=key,outcome,operation&fill=zero");
         await CallAsync("GET", "/usage");
+        await gateway.CallModelAsync();
+        var attempts = await CallAsync("GET", "/ledger?limit=1");
+        await CallAsync("GET", $"/ledger/{attempts.Json.GetProperty("attempts")[0].GetProperty("id").GetString()}");
+        await CallAsync("GET", "/ledger/nothing", status: 404);
         await CallAsync("GET", "/toolservers");
+        await CallAsync("GET", "/toolservers/gateway");
+        await CallAsync("PUT", "/toolservers/gateway/tools/whoami/quarantine", """{"reason":"not needed"}""");
+        await CallAsync("PUT", "/toolservers/gateway/tools/whoami/quarantine", """{"reason":""}""", 400);
+        await CallAsync("DELETE", "/toolservers/gateway/tools/whoami/quarantine");
+        await CallAsync("POST", "/toolservers/gateway/disable", """{"reason":"not needed"}""");
+        await CallAsync("GET", "/toolservers");
+        await CallAsync("POST", "/toolservers/gateway/reconnect", status: 409);
+        await CallAsync("POST", "/toolservers/gateway/enable");
+        await CallAsync("GET", "/toolservers/nobody", status: 404);
+        using var backup = await gateway.AdminClient.PostAsync("/admin/v1/backup", null, TestContext.Current.CancellationToken);
+        Assert.Equal(schemas.Find("POST", "/backup").Operation.GetProperty("responses").GetProperty("200").GetProperty("content").EnumerateObject().Single().Name, backup.Content.Headers.ContentType?.MediaType);
+        succeeded.Add(schemas.Find("POST", "/backup").Id);
         Assert.Empty(schemas.Operations.Select(operation => operation.Operation.GetProperty("operationId").GetString()!).Except(succeeded));
     }
 }

@@ -9,6 +9,9 @@ internal static partial class InteropFolder
     /// <summary>Why tests that need the packages do not run where they are absent.</summary>
     public const string Missing = "not run: needs Node packages (npm ci in tests/interop)";
 
+    /// <summary>Why tests that need the agents do not run where they are absent.</summary>
+    public const string AgentsMissing = "not run: needs the agents' Node packages (npm ci in tests/interop/clients)";
+
     /// <summary>The repository's root.</summary>
     public static string Root { get; } = FindRoot();
 
@@ -20,6 +23,9 @@ internal static partial class InteropFolder
 
     /// <summary>Whether the packages are installed.</summary>
     public static bool IsInstalled => File.Exists(Node);
+
+    /// <summary>Whether the agents, which are large, are installed.</summary>
+    public static bool AgentsAreInstalled => IsInstalled && File.Exists(Path.Combine(Folder, "clients", "node_modules", ".bin", "claude")) && File.Exists(Path.Combine(Folder, "clients", "node_modules", ".bin", "codex"));
 
     /// <summary>The file that starts a tool server of the reference collection.</summary>
     public static string ToolServer(string name) =>

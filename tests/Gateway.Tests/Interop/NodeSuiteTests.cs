@@ -66,3 +66,78 @@ public sealed class ComparisonTests(ComparisonTests.Suite suite) : IClassFixture
 
     public sealed class Suite() : NodeSuite(File);
 }
+
+/// <summary>Both MCP clients through <c>gateway bridge</c>.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class BridgeSuiteTests(BridgeSuiteTests.Suite suite) : IClassFixture<BridgeSuiteTests.Suite>
+{
+    private const string File = "bridge.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void McpClients_ThroughTheBridge_Pass(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>mcp-remote, a bridge that others wrote.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class McpRemoteTests(McpRemoteTests.Suite suite) : IClassFixture<McpRemoteTests.Suite>
+{
+    private const string File = "mcp-remote.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void McpRemote_RealToolServers_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>MCP Inspector's command line, in two generations.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class InspectorTests(InspectorTests.Suite suite) : IClassFixture<InspectorTests.Suite>
+{
+    private const string File = "inspector.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void Inspector_RealToolServers_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}
+
+/// <summary>Claude Code and Codex, with a fake model each.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class AgentTests(AgentTests.Suite suite) : IClassFixture<AgentTests.Suite>
+{
+    private const string File = "agents.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void Agent_ConnectedAsPrinted_Passes(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File, InteropFolder.AgentsAreInstalled ? null : InteropFolder.AgentsMissing);
+}
+
+/// <summary>The bundle for Claude Desktop, with the tools of its format.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class BundleTests(BundleTests.Suite suite) : IClassFixture<BundleTests.Suite>
+{
+    private const string File = "bundle.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void Bundle_OfThisBuild_Works(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File);
+}

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using OpenAI;
 using OpenAI.Chat;
+using OpenAI.Embeddings;
 using TestSupport;
 
 namespace Gateway.Tests.Interop;
@@ -128,6 +129,44 @@ public sealed class OpenAiDotNetTests(OpenAiDotNetTests.Process process) : IClas
         Assert.Contains(models.Value, model => model.Id == "simulator/echo");
         Assert.Contains(models.Value, model => model.Id == "simulator/tools");
     }
+
+    [Fact]
+    public async Task GenerateEmbeddings_Texts_AreVectorsOfTheDimensionsAskedFor()
+    {
+        var client = Client().GetEmbeddingClient("simulator/embed");
+
+        var several = (await client.GenerateEmbeddingsAsync(["the cat sat", "the cat slept"], new EmbeddingGenerationOptions { Dimensions = 32 }, Cancelled)).Value;
+        var one = (await client.GenerateEmbeddingAsync("the cat sat", new EmbeddingGenerationOptions { Dimensions = 32 }, Cancelled)).Value;
+
+        Assert.Equal([0, 1], several.Select(embedding => embedding.Index));
+        Assert.All(several, embedding => Assert.Equal(1.0, Math.Sqrt(embedding.ToFloats().ToArray().Sum(value => (double)value * value)), 4));
+        Assert.Equal(32, one.ToFloats().Length);
+        Assert.Equal(one.ToFloats().ToArray(), several[0].ToFloats().ToArray());
+        Assert.True(several.Usage.InputTokenCount > 0);
+    }
+
+    [Fact]
+    public async Task GenerateEmbeddings_ModelOfAnotherEndpoint_FailsWith404()
+    {
+        var failure = await Assert.ThrowsAsync<ClientResultException>(() => Client().GetEmbeddingClient("simulator/echo").GenerateEmbeddingAsync("x", cancellationToken: Cancelled));
+
+        Assert.Equal(404, failure.Status);
+        Assert.Contains("'embed'", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ClassifyText_Texts_AreFlaggedByTheirCategories()
+    {
+        var client = Client().GetModerationClient("simulator/moderation");
+
+        var results = (await client.ClassifyTextAsync(["a calm day", "an act of violence"], Cancelled)).Value;
+
+        Assert.Equal([false, true], results.Select(result => result.Flagged));
+        Assert.True(results[1].Violence.Flagged);
+        Assert.False(results[1].Hate.Flagged);
+    }
+
+    private OpenAIClient Client() => new(new ApiKeyCredential(process.Gateway.VirtualKey!), Options());
 
     private ChatClient Chat(string model, string? key = null) => new(model, new ApiKeyCredential(key ?? process.Gateway.VirtualKey!), Options());
 

@@ -48,6 +48,8 @@ internal sealed class ProxyHost : IAsyncDisposable
 {
     public const string TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+    private const string ChatPath = "/v1/chat/completions";
+
     private readonly WebApplication app;
     private readonly HttpMessageInvoker invoker;
     private readonly SemaphoreSlim ended;
@@ -79,6 +81,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         var memory = new BodyMemory(setup.Settings.BodyMemoryBytes);
         builder.Services.AddSingleton(setup.Clock);
         builder.Services.AddSingleton(memory);
+        builder.Services.AddSingleton(TestEgress.NewPolicy());
         builder.Services.AddSingleton<ILedger>(ledger);
         builder.Services.AddSingleton<ISpendHistory>(ledger);
         builder.Services.AddAdmission();
@@ -157,12 +160,12 @@ internal sealed class ProxyHost : IAsyncDisposable
         Rates = new TokenRates { Input = Money.FromDollars(input).Nano, Output = Money.FromDollars(output).Nano },
     };
 
-    /// <summary>Posts a chat completion; returns when the headers are there.</summary>
-    public Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null) => PostAsync(Encoding.UTF8.GetBytes(body), cancellationToken);
+    /// <summary>Posts a chat completion, or to another endpoint; returns when the headers are there.</summary>
+    public Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null, string path = ChatPath) => PostAsync(Encoding.UTF8.GetBytes(body), cancellationToken, path: path);
 
-    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null, string idempotencyKey = "idem-1", bool isChunked = false)
+    public async Task<HttpResponseMessage> PostAsync(byte[] body, CancellationToken? cancellationToken = null, string idempotencyKey = "idem-1", bool isChunked = false, string path = ChatPath)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, "/v1/chat/completions"));
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Address, path));
         request.Content = new ByteArrayContent(body);
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         request.Headers.TransferEncodingChunked = isChunked;

@@ -9,7 +9,7 @@ public sealed class HttpTests : IAsyncLifetime
 {
     private const string Progress = """{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":3,"progress":1}}""";
 
-    private readonly HttpMessageInvoker client = ToolServerConnections.NewClient();
+    private readonly HttpMessageInvoker client = ToolServerConnections.NewClient(TestSupport.TestEgress.NewPolicy(), Shared.Egress.EgressTrust.Operator);
     private ScriptedServer fake = null!;
 
     public async ValueTask InitializeAsync() => fake = await ScriptedServer.StartAsync(TestContext.Current.CancellationToken);

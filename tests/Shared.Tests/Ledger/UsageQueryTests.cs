@@ -118,6 +118,60 @@ public sealed class UsageQueryTests : IDisposable
         await Assert.ThrowsAsync<ArgumentException>(() => RunAsync(new UsageRequest { From = DateTimeOffset.UnixEpoch, To = DateTimeOffset.UnixEpoch }));
     }
 
+    [Fact]
+    public async Task Series_OfDays_BeginsThemInTheTimeZone()
+    {
+        // Clocks in Berlin went back on 25 October 2026, whose day has 25 hours.
+        var berlin = TimeZoneInfo.FindSystemTimeZoneById("Europe/Berlin");
+        gateway.Clock.SetUtcNow(new DateTimeOffset(2026, 11, 24, 22, 30, 0, TimeSpan.Zero));
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Clock.Advance(TimeSpan.FromHours(1));
+        gateway.Begin(2).Settle(Used(2));
+        gateway.Clock.Advance(TimeSpan.FromDays(1));
+        var to = gateway.Clock.GetUtcNow();
+
+        var series = await RunAsync(new UsageRequest { From = new DateTimeOffset(2026, 11, 23, 23, 0, 0, TimeSpan.Zero), To = to, Interval = UsageInterval.Day, TimeZone = berlin, FillZero = true, GroupBy = [UsageDimension.Key] });
+
+        Assert.Equal([("2026-11-23T23", 1), ("2026-11-24T23", 2), ("2026-11-25T23", 0)], series.Rows.Select(row => (row.Start!.Value.ToString("yyyy-MM-dd'T'HH", System.Globalization.CultureInfo.InvariantCulture), row.Cost.Nano)));
+        var hours = await RunAsync(new UsageRequest { From = new DateTimeOffset(2026, 10, 24, 22, 0, 0, TimeSpan.Zero), To = new DateTimeOffset(2026, 10, 25, 23, 0, 0, TimeSpan.Zero), Interval = UsageInterval.Day, TimeZone = berlin, FillZero = true });
+        Assert.Single(hours.Rows);
+    }
+
+    [Fact]
+    public async Task Series_OfMinutes_TakesThemFromTheAttempts()
+    {
+        var from = gateway.Clock.GetUtcNow().AddSeconds(-30);
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Clock.Advance(TimeSpan.FromMinutes(2));
+        gateway.Begin(2).Settle(Used(2));
+        gateway.Begin(4);
+
+        var series = await RunAsync(new UsageRequest { From = from, To = from.AddMinutes(3), Interval = UsageInterval.Minute });
+
+        Assert.Equal([(from, 1, 0), (from.AddMinutes(2), 2, 1)], series.Rows.Select(row => (row.Start!.Value, row.Cost.Nano, row.UnsettledCalls)));
+        await Assert.ThrowsAsync<ArgumentException>(() => RunAsync(new UsageRequest { From = from, To = from.AddMinutes(UsageQuery.MaxPoints + 1), Interval = UsageInterval.Minute }));
+    }
+
+    [Fact]
+    public async Task Top_KeepsTheLargestGroups_InASeriesToo()
+    {
+        var from = gateway.Clock.GetUtcNow();
+        gateway.Begin(1).Settle(Used(1));
+        gateway.Begin(8, Tool, "k2").Settle(Used(8));
+        gateway.Begin(3, OtherModel).Settle(Used(3));
+        gateway.Clock.Advance(TimeSpan.FromHours(1));
+        gateway.Begin(1).Settle(Used(1));
+
+        var top = await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Provider, UsageDimension.Server], Top = 2 });
+        var series = await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Provider, UsageDimension.Server], Top = 2, Interval = UsageInterval.Hour, From = from, To = from.AddHours(2), FillZero = true });
+        var calls = await RunAsync(new UsageRequest { GroupBy = [UsageDimension.Provider], OrderBy = UsageOrder.Calls, Limit = 1 });
+
+        Assert.Equal([8, 3], top.Rows.Select(row => row.Cost.Nano));
+        Assert.All(series.Rows, row => Assert.NotEqual("alpha", row.Group[0]));
+        Assert.Equal("alpha", calls.Rows[0].Group[0]);
+        Assert.True(calls.Truncated);
+    }
+
     private Task<UsageReport> RunAsync(UsageRequest request) => gateway.Usage.RunAsync(request, TestContext.Current.CancellationToken);
 
     private async Task<long> CostAsync(UsageRequest request) => Assert.Single((await RunAsync(request)).Rows).Cost.Nano;

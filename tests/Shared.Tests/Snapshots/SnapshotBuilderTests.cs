@@ -21,7 +21,7 @@ public sealed class SnapshotBuilderTests : IDisposable
 
         var simulator = Assert.Single(snapshot.Providers).Value;
         Assert.Equal(("simulator", "simulator", "built-in"), (simulator.Id, simulator.Dialect, simulator.Origin));
-        Assert.Equal(["echo", "tools"], simulator.Models);
+        Assert.Equal(["echo", "tools", "embed", "moderation"], simulator.Models);
         var manifest = Assert.Single(snapshot.Manifests);
         Assert.Equal(("gateway", UpstreamTransport.BuiltIn, "gateway", "built-in"), (manifest.Id, manifest.Transport, manifest.Prefix, manifest.Origin));
         var price = snapshot.Prices.Find("simulator", "echo")!;
@@ -230,11 +230,37 @@ public sealed class SnapshotBuilderTests : IDisposable
         Assert.Equal(0, prices.Find("ollama", "anything")!.Rates.Output);
     }
 
+    [Theory]
+    [InlineData("groq", "baseUrl: \"http://127.0.0.1:9/v1\"", "chat")]
+    [InlineData("groq", "endpoints: [chat, embeddings]", "chat,embeddings")]
+    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\"", null)]
+    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\", endpoints: [moderations]", "moderations")]
+    public void Endpoints_DeclaredOrKnown_SayWhatTheProviderHas(string id, string members, string? expected)
+    {
+        var provider = folder.Gateway($"providers:\n  {id}: {{{members}}}\n").Load().Providers[id];
+
+        Assert.Equal(expected, provider.Endpoints is { } endpoints ? string.Join(',', endpoints) : null);
+        Assert.All(["chat", "completions", "embeddings", "moderations"], name => Assert.Equal(expected is null || expected.Split(',').Contains(name), provider.HasEndpoint(name)));
+    }
+
+    [Theory]
+    [InlineData("endpoints: [chat, embedding]", "unknown endpoint 'embedding'; did you mean 'embeddings'?")]
+    [InlineData("endpoints: []", "expected at least one of chat, completions, embeddings, moderations; leave it out for all of them")]
+    public void Endpoints_UnknownOrNone_IsAnErrorThatSaysWhatToWrite(string members, string message)
+    {
+        var errors = folder.Gateway($"providers:\n  own: {{baseUrl: \"http://127.0.0.1:9/v1\", {members}}}\n").Errors();
+
+        Assert.Contains(errors, error => error.Contains(message, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Documentation_EveryKnownProvider_IsListed()
     {
         var page = File.ReadAllText(Path.Combine(RepositoryRoot, "docs", "configuration.md"));
-        Assert.All(KnownProviders.All, provider => Assert.Contains($"| `{provider.Id}` | {(provider.KeyVariable is null ? "none" : $"`{provider.KeyVariable}`")} | `{provider.BaseUrl}` |", page, StringComparison.Ordinal));
+        Assert.All(KnownProviders.All, provider => Assert.Contains(
+            page.Split('\n'),
+            line => line.StartsWith($"| `{provider.Id}` | {(provider.KeyVariable is null ? "none" : $"`{provider.KeyVariable}`")} | `{provider.BaseUrl}` |", StringComparison.Ordinal)
+                && line.EndsWith($" | {(provider.Endpoints is null ? "all" : string.Join(", ", provider.Endpoints.Select(name => $"`{name}`")))} |", StringComparison.Ordinal)));
     }
 
     [Fact]

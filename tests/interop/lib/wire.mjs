@@ -46,12 +46,13 @@ export async function openSession(protocolVersion = '2025-11-25', token = key) {
   };
 }
 
-/** A tool server of our own, spoken to directly. */
-export async function openProcess(args) {
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+/** A tool server of our own, or any other program that speaks MCP, spoken to directly. `seen` gets each line that it writes. */
+export async function openProcess(args, { command = process.execPath, env, seen = () => {} } = {}) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'], env });
   const waiting = new Map();
   createInterface({ input: child.stdout }).on('line', line => {
     const { id, method } = JSON.parse(line);
+    seen(line);
     if (method === undefined) {
       waiting.get(id)?.(line);
     }
@@ -63,9 +64,10 @@ export async function openProcess(args) {
     waiting.set(id, resolve);
     write({ id, method, params });
   });
-  await send('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'interop', version: '1' } });
+  const initialized = await send('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'interop', version: '1' } });
   write({ method: 'notifications/initialized' });
   return {
+    initialized,
     send,
     close: () => child.kill(),
   };

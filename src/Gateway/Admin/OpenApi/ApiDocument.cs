@@ -103,7 +103,7 @@ internal static class ApiDocument
             responses[status] = new JsonObject { ["description"] = ReasonPhrases.GetReasonPhrase(status) };
             if (schema is not null)
             {
-                responses[status]["content"] = new JsonObject { [Operation.Json] = Content(schema, null) };
+                responses[status]["content"] = new JsonObject { [operation.AnswerType] = Content(schema, null) };
             }
         }
         var changes = method != HttpMethods.Get;

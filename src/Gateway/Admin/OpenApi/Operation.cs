@@ -37,6 +37,9 @@ internal sealed record Operation(string Id, string Tag, string Summary)
     /// <summary>Status and schema of each success; a null schema: no body.</summary>
     public IReadOnlyList<(int Status, string? Schema)> Answers { get; init; } = [];
 
+    /// <summary>Media type of the answers.</summary>
+    public string AnswerType { get; init; } = Json;
+
     /// <summary>Whether the configuration is changed: with <c>dryRun</c>, and refusals that only a change meets.</summary>
     public bool ChangesConfiguration { get; init; }
 
