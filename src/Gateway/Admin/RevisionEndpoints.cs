@@ -17,6 +17,17 @@ internal static class RevisionEndpoints
             json.WriteStartObject();
             json.WriteString("revision", snapshot.Revision);
             AdminJson.WriteTexts(json, "errors", snapshots.LastErrors);
+            json.WriteStartArray("leftOut");
+            foreach (var part in snapshots.LeftOut)
+            {
+                json.WriteStartObject();
+                json.WriteString("what", part.What);
+                json.WriteString("kind", part.Entity is { } entity ? ConfigurationStore.KindOf(entity.Kind) : null);
+                json.WriteString("id", part.Entity?.Id);
+                AdminJson.WriteTexts(json, "reasons", part.Reasons);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
             json.WriteNumber("keys", snapshot.Keys.Count);
             json.WriteNumber("providers", snapshot.Providers.Count);
             json.WriteNumber("routes", snapshot.Routes.Count);

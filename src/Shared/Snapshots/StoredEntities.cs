@@ -130,6 +130,6 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
     }
 
     private static ConfigError DeclaredTwice(StoredEntity entity, Declaration other) => other.Node is { } node
-        ? node.Error($"{entity.Name} is declared here and in the database as well; remove it here, or delete it through the admin API")
+        ? node.Error($"{entity.Name} is declared here and in the database as well; remove it here, or delete it through the admin API") with { Stored = SourceOf(entity.Name) }
         : new ConfigError(SourceOf(entity.Name), 0, 0, "", $"{entity.Name} is declared elsewhere as well");
 }

@@ -45,6 +45,7 @@ internal sealed class ConfigurationCheck(SnapshotStore snapshots) : IReadinessCh
         var errors = snapshots.LastErrors;
         return !snapshots.HasCurrent ? new Readiness(ReadinessState.Failed, ["No configuration has been loaded yet.", .. errors])
             : errors.Count > 0 ? new Readiness(ReadinessState.Degraded, ["The newest configuration was refused; the one before it serves.", .. errors])
+            : snapshots.LeftOut is [_, ..] parts ? new Readiness(ReadinessState.Degraded, [.. parts.Select(part => $"{part.What} is left out; GET /admin/v1/configuration tells why.")])
             : Readiness.Ok;
     }
 }
