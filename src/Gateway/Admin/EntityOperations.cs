@@ -9,7 +9,7 @@ internal static class EntityOperations
 {
     public static void MapEntityOperations(this IEndpointRouteBuilder admin)
     {
-        admin.MapKind(EntityKind.Provider, "Providers", """{"baseUrl":"http://127.0.0.1:9099/v1","apiKey":"sk-example","models":["small"]}""");
+        admin.MapKind(EntityKind.Provider, "Providers", """{"baseUrl":"https://llm.example.com/v1","apiKey":"sk-example","models":["small"]}""");
         admin.MapKind(EntityKind.Route, "Routes", """{"targets":["simulator/echo"]}""");
         admin.MapKind(EntityKind.User, "Users", """{"budgets":[{"limit":20,"per":"month"}]}""");
         admin.MapKind(EntityKind.Team, "Teams", """{"budgets":[{"limit":200,"per":"month"}],"concurrency":20}""");

@@ -9,7 +9,7 @@ public sealed class AdminCommandTests
     [Fact]
     public async Task Keys_ShowUpdateRotate_WorkOnARunningGateway()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/teams/build", "{}");
         var created = await RunAsync(gateway, "keys", "create", "--name", "agent", "--team", "build", "--models", "simulator/*", "--budget", "5/day");
         var token = created.Split('\n')[0].Trim();
@@ -32,7 +32,7 @@ public sealed class AdminCommandTests
     [Fact]
     public async Task KeysList_OfMoreThanAPage_IsWhole()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("POST", "/keys", """{"name":"another"}""");
         var list = await RunAsync(gateway, "keys", "list", "--json");
         Assert.Equal(2, JsonDocument.Parse(list).RootElement.GetProperty("keys").GetArrayLength());
@@ -41,7 +41,7 @@ public sealed class AdminCommandTests
     [Fact]
     public async Task AdminKeys_CreateRotateRevoke_WorkOnARunningGateway()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         var created = await RunAsync(gateway, "admin-keys", "create", "--name", "reader", "--read-only", "--expires", "30d");
         var id = created.Split('-')[2];
         Assert.StartsWith("ak-gw-", created, StringComparison.Ordinal);
@@ -56,7 +56,7 @@ public sealed class AdminCommandTests
         using var folder = new TemporaryFolder();
         var file = Path.Combine(folder.Path, "secret");
         await File.WriteAllTextAsync(file, "s3cr3t\n", TestContext.Current.CancellationToken);
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/providers/far", """{"baseUrl":"http://127.0.0.1:9/v1"}""");
 
         Assert.Contains("is set", await RunAsync(gateway, "secrets", "set", "shared/token", "--file", file));
@@ -75,7 +75,7 @@ public sealed class AdminCommandTests
     [Fact]
     public async Task AuditAndRevisions_AfterAChange_ShowIt()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/routes/fast", """{"targets":["simulator/echo"]}""");
         var audit = await RunAsync(gateway, "audit", "--kind", "route");
         Assert.Contains(audit.Split('\n'), line => line.Contains("created", StringComparison.Ordinal) && line.Contains("fast", StringComparison.Ordinal));
@@ -88,7 +88,7 @@ public sealed class AdminCommandTests
     public async Task Recover_WhileStopped_PrintsAKeyThatOpens()
     {
         using var data = new TemporaryFolder();
-        await using (var first = await Hosts.StartAsync(new TestGatewayOptions { DataFolder = data.Path }))
+        await using (var first = await Hosts.StartAsync(AdminSession.Loopback with { DataFolder = data.Path }))
         {
             using var output = new StringWriter();
             using var error = new StringWriter();
@@ -97,7 +97,7 @@ public sealed class AdminCommandTests
         }
         using var recovered = new StringWriter();
         Assert.Equal(0, await CommandLine.RunAsync(["admin-keys", "recover", "--data", data.Path], recovered, TextWriter.Null, TestContext.Current.CancellationToken));
-        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions { DataFolder = data.Path });
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback with { DataFolder = data.Path });
         using var client = gateway.NewClient(recovered.ToString().Split('\n')[0].Trim());
         Assert.Equal(200, (await AdminSession.SendAsync(client, "GET", "/adminkeys")).Status);
         Assert.Equal("recover", (await AdminSession.SendAsync(client, "GET", "/audit?kind=adminKey&actor=recover")).Json.GetProperty("records")[0].GetProperty("actor").GetString());

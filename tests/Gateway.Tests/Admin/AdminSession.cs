@@ -26,6 +26,9 @@ internal sealed record AdminAnswer(int Status, JsonElement? Body, HttpResponseMe
 /// <summary>Calls of the admin API.</summary>
 internal static class AdminSession
 {
+    /// <summary>A gateway whose admin API may name this machine, where the fakes are.</summary>
+    public static TestGatewayOptions Loopback { get; } = new() { Configuration = "egress: {allow: [127.0.0.1]}\n" };
+
     public static Task<AdminAnswer> AdminAsync(this TestGateway gateway, string method, string path, string? body = null, string? type = null, string? ifMatch = null, string? ifNoneMatch = null) =>
         SendAsync(gateway.AdminClient, method, path, body, type, ifMatch, ifNoneMatch);
 

@@ -12,7 +12,7 @@ public sealed class EntityTests
     public async Task Provider_WithPlainCredentials_UsesThemAndNeverShowsThem()
     {
         await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         var put = await gateway.DeclareAsync("PUT", "/providers/far", $$"""{"baseUrl":"{{fake.BaseAddress}}","apiKey":"sk-plain-1","headers":{"x-org":"org-plain"},"models":["m"]}""");
 
         Assert.Equal("${secret:provider.far.apiKey}", put.Text("declaration", "apiKey"));
@@ -46,7 +46,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Provider_SentTheMask_IsRefused()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         (await gateway.AdminAsync("PUT", "/providers/far", """{"baseUrl":"http://127.0.0.1:9/v1","apiKey":"***"}""")).AssertProblem(400, "invalid_provider", "apiKey");
     }
 
@@ -56,14 +56,14 @@ public sealed class EntityTests
     [InlineData("${secret:unknown}")]
     public async Task Provider_ReferringToWhatItMayNot_IsRefused(string reference)
     {
-        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions { Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "sk-of-the-process" } });
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback with { Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "sk-of-the-process" } });
         (await gateway.AdminAsync("PUT", "/providers/far", $$"""{"baseUrl":"http://127.0.0.1:9/v1","apiKey":"{{reference}}"}""")).AssertProblem(400, "invalid_provider", "apiKey");
     }
 
     [Fact]
     public async Task Provider_OfAFileOrBuiltIn_IsReadOnlyAndMasked()
     {
-        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback with
         {
             Configuration = "providers:\n  mine:\n    baseUrl: http://127.0.0.1:9/v1\n    apiKey: sk-literal-in-file\n    headers: {x-a: '${env:TOKEN}'}\n",
             Environment = new Dictionary<string, string> { ["TOKEN"] = "token-of-the-environment" },
@@ -83,7 +83,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Route_Declared_ServesOnTheNextRequestAndIsGoneAfterItsDeletion()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         Assert.Equal(201, (await gateway.AdminAsync("PUT", "/routes/fast", """{"targets":["simulator/echo"]}""", ifNoneMatch: "*")).Status);
         (await gateway.AdminAsync("PUT", "/routes/fast", """{"targets":["simulator/echo"]}""", ifNoneMatch: "*")).AssertProblem(412, "state_changed");
         Assert.Equal(200, await CallAsync(gateway, "fast"));
@@ -94,7 +94,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Team_ThatAKeyNames_CannotBeDeleted()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/teams/build", "{}");
         var made = await gateway.DeclareAsync("POST", "/keys", """{"name":"agent","team":"build"}""");
         var refused = await gateway.AdminAsync("DELETE", "/teams/build");
@@ -107,7 +107,7 @@ public sealed class EntityTests
     [Fact]
     public async Task DryRun_OfAnyChange_ChangesNothing()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         var before = (await gateway.AdminAsync("GET", "/configuration")).Body.ToString();
         var would = await gateway.AdminAsync("PUT", "/routes/fast?dryRun=true", """{"targets":["simulator/echo"]}""");
         Assert.Equal(200, would.Status);
@@ -120,7 +120,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Price_OfAModelWithSlashes_IsChargedAndListed()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/providers/far", """{"baseUrl":"http://127.0.0.1:9/v1"}""");
         var price = await gateway.DeclareAsync("PUT", "/prices/far/meta/llama%204", """{"input":1.25,"output":10}""");
         Assert.Equal("far/meta/llama 4", price.Text("id"));
@@ -133,7 +133,7 @@ public sealed class EntityTests
     public async Task Manifest_AsYaml_IsJudgedComparedAndKept()
     {
         const string Yaml = "apiVersion: hub/v1\nkind: ToolManifest\nmetadata:\n  id: far\nenabled: false\nupstream:\n  url: http://127.0.0.1:9/mcp\n  headers:\n    Authorization: Bearer plain-token\n";
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         Assert.Equal("true", (await gateway.AdminAsync("POST", "/manifests/validate", Yaml, "application/yaml")).Text("valid"));
         var invalid = await gateway.AdminAsync("POST", "/manifests/validate", Yaml.Replace("kind: ToolManifest", "kind: Tool", StringComparison.Ordinal), "application/yaml");
         Assert.Equal("false", invalid.Text("valid"));
@@ -154,7 +154,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Manifest_WithACommand_IsRefusedFromHere()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         (await gateway.AdminAsync("PUT", "/manifests/shell", """{"apiVersion":"hub/v1","kind":"ToolManifest","metadata":{"id":"shell"},"upstream":{"command":"sh","args":["-c","true"]}}"""))
             .AssertProblem(400, "invalid_manifest", "upstream.command");
     }
@@ -162,7 +162,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Secret_InUse_NamesItsUsers()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await gateway.DeclareAsync("PUT", "/secrets/shared/token", """{"value":"abc"}""");
         await gateway.DeclareAsync("PUT", "/providers/far", """{"baseUrl":"http://127.0.0.1:9/v1","apiKey":"${secret:shared/token}"}""");
         var refused = await gateway.AdminAsync("DELETE", "/secrets/shared/token");
@@ -176,7 +176,7 @@ public sealed class EntityTests
     [Fact]
     public async Task Changes_FiftyAtOnce_AllLandAndAreRecorded()
     {
-        await using var gateway = await Hosts.StartAsync();
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
         await Task.WhenAll(Enumerable.Range(0, 50).Select(i => i % 2 == 0
             ? gateway.DeclareAsync("POST", "/keys", $$"""{"name":"agent {{i}}"}""")
             : gateway.DeclareAsync("PUT", $"/routes/r{i}", """{"targets":["simulator/echo"]}""")));
@@ -200,12 +200,12 @@ public sealed class EntityTests
     {
         using var data = new TemporaryFolder();
         string adminKey;
-        await using (var gateway = await Hosts.StartAsync(new TestGatewayOptions { DataFolder = data.Path }))
+        await using (var gateway = await Hosts.StartAsync(AdminSession.Loopback with { DataFolder = data.Path }))
         {
             adminKey = gateway.AdminKey;
             await gateway.DeclareAsync("PUT", "/providers/far", """{"baseUrl":"http://127.0.0.1:9/v1","apiKey":"sk-plain"}""");
         }
-        await using var again = await Hosts.StartAsync(new TestGatewayOptions { DataFolder = data.Path });
+        await using var again = await Hosts.StartAsync(AdminSession.Loopback with { DataFolder = data.Path });
         using var client = again.NewClient(adminKey);
         Assert.Equal("${secret:provider.far.apiKey}", (await AdminSession.SendAsync(client, "GET", "/providers/far")).Text("declaration", "apiKey"));
         Assert.Equal("sk-plain", again.Services.GetRequiredService<SnapshotStore>().Current.Providers["far"].ApiKey);

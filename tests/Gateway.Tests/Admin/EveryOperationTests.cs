@@ -9,9 +9,9 @@ public sealed class EveryOperationTests
     [Fact]
     public async Task Operations_AllOfThem_AnswerAsTheDocumentSays()
     {
-        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback with
         {
-            Configuration = "teams: {fixed: {budgets: [{limit: 1, per: day}]}}\n",
+            Configuration = "teams: {fixed: {budgets: [{limit: 1, per: day}]}}\negress: {allow: [127.0.0.1]}\n",
             Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "sk-of-the-environment" },
         });
         var schemas = await OpenApiTests.LoadAsync(gateway);
