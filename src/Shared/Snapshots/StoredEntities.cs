@@ -121,12 +121,18 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
         }
         // As with a file, a server that is switched off may lack its secrets.
         var off = typeof(T) == typeof(ManifestDeclaration) && node.At("enabled") is ConfigScalar { Text: "false" };
-        var declaration = new ConfigBinder(errors, off ? secrets.AsLenient() : secrets).Bind<T>(node);
+        var declaration = new ConfigBinder(errors, Secrets(entity.Name, off)).Bind<T>(node);
         if (declaration is not null)
         {
             declaration.FromAdminApi = true;
         }
         return declaration;
+    }
+
+    private SecretReferences Secrets(EntityName name, bool lenient)
+    {
+        var own = secrets.Only(secret => SecretNames.MayRefer(name, secret));
+        return lenient ? own.AsLenient() : own;
     }
 
     private static ConfigError DeclaredTwice(StoredEntity entity, Declaration other) => other.Node is { } node

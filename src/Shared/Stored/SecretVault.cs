@@ -46,7 +46,7 @@ public sealed class SecretVault(string folder, Func<string, string?> environment
     public bool TryOpen(string name, byte[] sealedBytes, [NotNullWhen(true)] out Secret? secret)
     {
         secret = null;
-        if (sealedBytes.Length < 1 + NonceBytes + TagBytes || sealedBytes[0] != Format || Key(make: false) is not { } known)
+        if (sealedBytes.Length < 1 + NonceBytes + TagBytes || sealedBytes[0] != Format || KnownKey() is not { } known)
         {
             return false;
         }
@@ -64,6 +64,19 @@ public sealed class SecretVault(string folder, Func<string, string?> environment
         return true;
     }
 
+    // A key file that is broken or unreadable makes its secrets unusable, and must not keep the gateway from starting. The variable is set by hand for this very start.
+    private byte[]? KnownKey()
+    {
+        try
+        {
+            return Key(make: false);
+        }
+        catch (StorageException) when (environment(KeyVariable) is not { Length: > 0 })
+        {
+            return null;
+        }
+    }
+
     private byte[]? Key(bool make)
     {
         lock (gate)
@@ -79,13 +92,13 @@ public sealed class SecretVault(string folder, Func<string, string?> environment
         {
             if (File.Exists(path))
             {
-                return Parse(File.ReadAllText(path), $"the file '{path}'");
+                return Parse(File.ReadAllText(path), $"the file {KeyFile} of the data folder");
             }
             return make ? MakeFile(path) : null;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StorageException($"The key of the stored secrets, '{path}', cannot be used: {exception.Message}", exception);
+            throw new StorageException($"The key of the stored secrets, the file {KeyFile} of the data folder, cannot be used: {exception.GetType().Name}", exception);
         }
     }
 
