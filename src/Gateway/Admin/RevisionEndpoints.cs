@@ -54,7 +54,7 @@ internal static class RevisionEndpoints
 
     public static Task GetAsync(HttpContext context)
     {
-        var text = TextOf(context, context.Id(), "id");
+        var (text, vault) = (TextOf(context, context.Id(), "id"), context.Service<SecretVault>());
         return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
         {
             json.WriteStartObject();
@@ -62,7 +62,7 @@ internal static class RevisionEndpoints
             json.WriteStartArray("lines");
             foreach (var line in text.Split('\n'))
             {
-                WriteLine(json, line);
+                WriteLine(json, vault.HideHashes(line));
             }
             json.WriteEndArray();
             json.WriteEndObject();
@@ -73,6 +73,7 @@ internal static class RevisionEndpoints
     public static Task DiffAsync(HttpContext context)
     {
         var to = context.Text("to") ?? context.Service<SnapshotStore>().Current.Revision;
+        var vault = context.Service<SecretVault>();
         var before = TextOf(context, context.Id(), "id").Split('\n');
         var after = TextOf(context, to, "to").Split('\n');
         return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
@@ -89,7 +90,7 @@ internal static class RevisionEndpoints
                 json.WriteStartArray(name);
                 foreach (var line in lines)
                 {
-                    WriteLine(json, line);
+                    WriteLine(json, vault.HideHashes(line));
                 }
                 json.WriteEndArray();
             }
@@ -108,7 +109,7 @@ internal static class RevisionEndpoints
     private static string TextOf(HttpContext context, string revision, string parameter)
     {
         var snapshots = context.Service<SnapshotStore>();
-        var text = context.Service<RevisionLog>().Find(revision) ?? (snapshots.Current.Revision == revision ? context.Service<SnapshotLoader>().CurrentText : null);
+        var text = context.Service<RevisionLog>().Find(revision) ?? (snapshots.Current.Revision == revision ? context.Service<SecretVault>().HideGuessable(context.Service<SnapshotLoader>().CurrentText) : null);
         return text ?? (parameter == "id" ? throw AdminProblem.NotFound("revision", revision) : throw AdminProblem.BadParameter(parameter, $"There is no revision '{revision}', or no longer."));
     }
 

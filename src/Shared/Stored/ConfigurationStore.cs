@@ -47,6 +47,7 @@ public sealed class ConfigurationStore : IStoredConfiguration
         // To the millisecond, as it is read back.
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds());
         var written = after;
+        var kept = Kept(revision);
         session.InOneTransaction(() =>
         {
             void Audit(string action, string kind, string id, string? was, string? becomes) =>
@@ -74,22 +75,26 @@ public sealed class ConfigurationStore : IStoredConfiguration
                 WriteSecret(session, name, stamped);
                 Audit(ActionOf(old, secret), "secret", name, null, null);
             }
-            RevisionLog.Write(session, now, by, revision, newest);
+            RevisionLog.Write(session, now, by, kept, newest);
         });
-        newest = revision;
+        newest = kept;
         return written;
     });
 
     /// <inheritdoc/>
     public void Record(PublishedRevision revision, ChangedBy by) => database.Use(session =>
     {
-        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision, newest));
-        newest = revision;
+        var kept = Kept(revision);
+        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, kept, newest));
+        newest = kept;
         return 0;
     });
 
     /// <summary>How a kind is called in the database, the audit and the admin API: <c>provider</c>, <c>route</c>, ….</summary>
     public static string KindOf(EntityKind kind) => Scalars.CamelCase(kind.ToString());
+
+    // The revision is the hash of the text with plain hashes, the same on every machine; what is kept of it must not help to guess a short secret.
+    private PublishedRevision Kept(PublishedRevision revision) => revision with { Text = vault.HideGuessable(revision.Text) };
 
     private static void WriteEntity(SqliteSession session, EntityName name, StoredEntity? entity)
     {

@@ -1,5 +1,3 @@
-using TestSupport;
-
 namespace Gateway.Tests.Admin;
 
 public sealed class EveryOperationTests
