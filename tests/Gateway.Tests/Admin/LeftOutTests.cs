@@ -42,7 +42,7 @@ public sealed class LeftOutTests
         using var ready = await admin.GetAsync("/health/ready", TestContext.Current.CancellationToken);
         var readiness = (await ready.JsonAsync()).GetProperty("checks").GetProperty("configuration");
         Assert.Equal((200, "degraded"), ((int)ready.StatusCode, readiness.GetProperty("state").GetString()));
-        Assert.Contains("provider 'far' is left out", readiness.GetProperty("details").ToString());
+        Assert.Contains(readiness.GetProperty("details").EnumerateArray(), detail => detail.GetString()!.StartsWith("provider 'far' is left out", StringComparison.Ordinal));
 
         // Other changes work meanwhile; those of what is left out have to mend it.
         Assert.Equal(201, (await AdminSession.SendAsync(admin, "PUT", "/teams/build", "{}")).Status);
