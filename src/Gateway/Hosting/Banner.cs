@@ -47,7 +47,7 @@ internal static class Banner
         yield return Plain("");
         yield return Row("models", $"{address}/v1", "OpenAI-compatible base URL");
         yield return Row("tools", $"{address}/mcp", "MCP, Streamable HTTP");
-        yield return Row("admin", $"{address}/admin/v1", "keys, usage, tool servers");
+        yield return Row("admin", $"{address}/admin/v1", "browse it: /admin/docs");
         yield return Row("health", $"{address}/health/ready", $"metrics: {address}/metrics");
         yield return Plain("");
         if (keys is not null)

@@ -25,9 +25,11 @@ internal static class LoggingFeature
             filters.Rules.Insert(0, new LoggerFilterRule(null, "Microsoft", LogLevel.Warning, null));
             filters.Rules.Insert(1, new LoggerFilterRule(null, "System", LogLevel.Warning, null));
             filters.Rules.Insert(2, new LoggerFilterRule(null, "ModelContextProtocol", LogLevel.Warning, null));
-            filters.Rules.Insert(3, new LoggerFilterRule(null, "Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None, null));
+            // It warns, with a stack, of each client that closes a stream, which is how a subscription ends.
+            filters.Rules.Insert(3, new LoggerFilterRule(null, "ModelContextProtocol.Server.McpServer", LogLevel.Error, null));
+            filters.Rules.Insert(4, new LoggerFilterRule(null, "Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None, null));
             // A start that fails is told once, in a line for people; a background service that dies is logged as critical.
-            filters.Rules.Insert(4, new LoggerFilterRule(null, "Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical, null));
+            filters.Rules.Insert(5, new LoggerFilterRule(null, "Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical, null));
         });
         return builder;
     }

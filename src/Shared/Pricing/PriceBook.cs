@@ -139,7 +139,7 @@ public sealed class PriceBook
                 return pattern;
             }
         }
-        return catalogAsOf is null ? null : PriceCatalog.BuiltIn.FirstOrDefault(price => price.Provider == provider);
+        return catalogAsOf is null ? null : PriceCatalog.BuiltIn.FirstOrDefault(price => price.Provider == provider && Glob.IsMatch(price.Model, model));
     }
 
     private ModelPrice Adjust(ModelPrice price, string provider, string model)

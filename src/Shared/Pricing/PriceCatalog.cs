@@ -52,6 +52,14 @@ internal static unsafe class PriceCatalog
             Rates = new TokenRates { Input = 0, Output = 0 },
             Source = "runs on the operator's own machine",
         },
+        new()
+        {
+            Provider = "openai",
+            Model = "omni-moderation-*",
+            Version = "built-in:1",
+            Rates = new TokenRates { Input = 0, Output = 0 },
+            Source = "developers.openai.com/api/docs/models/omni-moderation-latest, which calls it free; seen 2026-11-23",
+        },
     ];
 
     /// <summary>The model that the list knows by another name; null: the name is none of these.</summary>

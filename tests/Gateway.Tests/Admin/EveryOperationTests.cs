@@ -1,3 +1,4 @@
+
 namespace Gateway.Tests.Admin;
 
 public sealed class EveryOperationTests

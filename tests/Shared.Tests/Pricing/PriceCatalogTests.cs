@@ -37,6 +37,16 @@ public partial class PriceCatalogTests
         { "voyage/voyage-3-large", 0.18m, 0, null },
     };
 
+    [Fact]
+    public void Find_Moderation_IsFreeAndNothingElseOfItsProviderIs()
+    {
+        var book = new PriceBook([], catalogAsOf: Autumn);
+
+        Assert.Equal((0, 0), (book.Find("openai", "omni-moderation-latest")!.Rates.Input, book.Find("openai", "omni-moderation-latest")!.Rates.Output));
+        Assert.Null(book.Find("openai", "a-model-that-no-list-has"));
+        Assert.NotNull(book.Find("ollama", "whatever"));
+    }
+
     [Theory]
     [MemberData(nameof(WellKnown))]
     public void Find_WellKnownModel_HasThePriceOfTheLists(string name, decimal input, decimal output, long? limit)
