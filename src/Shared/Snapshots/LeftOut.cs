@@ -19,6 +19,17 @@ internal sealed class LeavingOut(StoredConfiguration stored)
     private readonly HashSet<(string File, string Path)> declarations = [];
     private HashSet<ConfigError>? atFirst;
 
+    // Made only where something is wrong.
+    private Lazy<Dictionary<string, (EntityName? Entity, string? Key)>> Sources { get; } = new(() =>
+    {
+        var sources = stored.Entities.Keys.ToDictionary(name => StoredDocuments.SourceOf(name), name => ((EntityName?)name, (string?)null), StringComparer.Ordinal);
+        foreach (var id in stored.Keys.Keys)
+        {
+            sources.Add(StoredDocuments.SourceOf(id), (null, id));
+        }
+        return sources;
+    });
+
     /// <summary>What is left out, by what errors call it.</summary>
     public IReadOnlyDictionary<string, (LeftOut Part, List<ConfigError> Errors)> Parts => parts;
 
@@ -75,25 +86,13 @@ internal sealed class LeavingOut(StoredConfiguration stored)
             known.Errors.Add(error);
             return true;
         }
-        foreach (var name in Remaining.Entities.Keys)
+        if (!Sources.Value.TryGetValue(source, out var stored))
         {
-            if (StoredDocuments.SourceOf(name) == source)
-            {
-                Remaining = Remaining.Without(name);
-                parts.Add(source, (new LeftOut(name.ToString(), name, []), [error]));
-                return true;
-            }
+            return false;
         }
-        foreach (var id in Remaining.Keys.Keys)
-        {
-            if (StoredDocuments.SourceOf(id) == source)
-            {
-                Remaining = Remaining with { Keys = Remaining.Keys.Remove(id) };
-                parts.Add(source, (new LeftOut($"key {id}", null, []), [error]));
-                return true;
-            }
-        }
-        return false;
+        Remaining = stored.Entity is { } name ? Remaining.Without(name) : Remaining with { Keys = Remaining.Keys.Remove(stored.Key!) };
+        parts.Add(source, (new LeftOut(stored.Entity?.ToString() ?? $"key {stored.Key}", stored.Entity, []), [error]));
+        return true;
     }
 
     private bool LeaveOutDeclared(ConfigurationSources sources, ConfigError error)

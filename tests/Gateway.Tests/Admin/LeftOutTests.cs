@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
 using TestSupport;
 
 namespace Gateway.Tests.Admin;
@@ -105,6 +106,40 @@ public sealed class LeftOutTests
         var failure = await Assert.ThrowsAsync<Shared.Configuration.ConfigurationException>(() =>
             Hosts.StartAsync(AdminSession.Loopback with { DataFolder = data.Path, Configuration = "routes: {twice: {targets: simulator/tools}, wrong: {targets: nowhere/m}}\n" }));
         Assert.Contains(failure.Errors, error => error.Contains("nowhere", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Readiness_OfARefusedFile_TellsAnybodyNothingOfIt()
+    {
+        await using var gateway = await Hosts.StartAsync();
+        await File.WriteAllTextAsync(Path.Combine(gateway.Folder, "gateway.yaml"), "colour: plainly-secret\n", TestContext.Current.CancellationToken);
+        Assert.NotEmpty(await gateway.Services.GetRequiredService<Shared.Snapshots.SnapshotLoader>().ReloadAsync(TestContext.Current.CancellationToken));
+        using var ready = await gateway.Anonymous.GetAsync("/health/ready", TestContext.Current.CancellationToken);
+        var details = (await ready.JsonAsync()).GetProperty("checks").GetProperty("configuration").GetProperty("details")[0].GetString();
+        Assert.Contains("refused for 1 error", details, StringComparison.Ordinal);
+        Assert.DoesNotContain("colour", details, StringComparison.Ordinal);
+        Assert.DoesNotContain(gateway.Folder, details, StringComparison.Ordinal);
+        Assert.Contains("colour", (await gateway.AdminAsync("GET", "/configuration")).Json.GetProperty("errors")[0].GetString());
+    }
+
+    [Fact]
+    public async Task Tokens_RightOrWrong_AreNeverLogged()
+    {
+        await using var gateway = await Hosts.StartAsync();
+        var made = await gateway.DeclareAsync("POST", "/keys", """{"name":"agent"}""");
+        var admin = await gateway.DeclareAsync("POST", "/adminkeys", """{"name":"other"}""");
+        string[] tokens = [gateway.VirtualKey, gateway.AdminKey, made.Text("token")!, admin.Text("token")!];
+        foreach (var token in tokens)
+        {
+            foreach (var sent in new[] { token, token[..^1] })
+            {
+                using var client = gateway.NewClient(sent);
+                using var models = await client.GetAsync("/v1/models", TestContext.Current.CancellationToken);
+                using var keys = await client.GetAsync($"/admin/v1/keys?name={sent}", TestContext.Current.CancellationToken);
+            }
+        }
+        Assert.NotEmpty(gateway.Logs.Lines);
+        Assert.All(tokens, token => Assert.DoesNotContain(gateway.Logs.Lines, line => line.Message.Contains(token.Split('-')[3][..^1], StringComparison.Ordinal)));
     }
 
     private static HttpClient Client(GatewayProcess gateway, string key)
