@@ -27,6 +27,20 @@ public sealed class CommandLineTests
         Assert.Equal(System.Net.HttpStatusCode.Unauthorized, refused.StatusCode);
     }
 
+    [Theory]
+    [InlineData("kyes", "keys", "gateway")]
+    [InlineData("keys lsit", "list", "gateway keys")]
+    [InlineData("keys list --jsn", "--json", "gateway keys list")]
+    public async Task Command_Mistyped_NamesTheNearestAndItsHelp(string line, string meant, string path)
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        Assert.Equal(2, await CommandLine.RunAsync(line.Split(' '), output, error, TestContext.Current.CancellationToken));
+        Assert.Contains($"gateway: did you mean '{meant}'?", error.ToString(), StringComparison.Ordinal);
+        Assert.Contains($"gateway: see '{path} --help'.", error.ToString(), StringComparison.Ordinal);
+        Assert.Empty(output.ToString());
+    }
+
     [Fact]
     public async Task KeysList_AsJson_IsTheGatewaysAnswer()
     {

@@ -137,6 +137,10 @@ internal sealed class EntityEndpoints(EntityKind kind)
     private IEnumerable<DeclaredEntity> All(HttpContext context)
     {
         var declared = context.Service<SnapshotLoader>().Declared.Where(entity => entity.Name.Kind == kind).GroupBy(entity => entity.Name).Select(group => group.Last()).ToList();
+        // What does not fit is there to be mended.
+        declared.AddRange(context.Service<SnapshotStore>().LeftOut
+            .Where(part => part.Entity is { } name && name.Kind == kind && declared.TrueForAll(known => known.Name != name))
+            .Select(part => new DeclaredEntity(part.Entity!.Value, "admin API", true, "{}")));
         if (kind == EntityKind.Provider)
         {
             // Those that nobody declared: the simulator, and what the environment has keys for.
@@ -173,6 +177,7 @@ internal sealed class EntityEndpoints(EntityKind kind)
         json.WriteString("changedBy", stored?.ChangedBy);
         AdminJson.WriteMoment(json, "changedAt", stored?.ChangedAt);
         json.WriteString("etag", stored is null ? null : TagOf(stored));
+        json.WriteString("problem", ProblemOf(context, entity.Name));
         json.WritePropertyName("declaration");
         json.WriteRawValue(declaration);
         if (kind is EntityKind.Provider or EntityKind.Manifest)
@@ -185,6 +190,9 @@ internal sealed class EntityEndpoints(EntityKind kind)
         }
         json.WriteEndObject();
     }
+
+    private static string? ProblemOf(HttpContext context, EntityName name) =>
+        context.Service<SnapshotStore>().LeftOut.FirstOrDefault(part => part.Entity == name) is { } part ? string.Join("; ", part.Reasons) : null;
 
     /// <summary>Where something is declared, and whether it can be changed here.</summary>
     internal static void WriteOrigin(Utf8JsonWriter json, string origin, bool editable)

@@ -55,11 +55,13 @@ internal static class EntityOperations
             Body = "SecretValue",
             Example = """{"value":"s3cr3t"}""",
             ChangesConfiguration = true,
+            TakesIfMatch = true,
             Answers = [(Status201Created, "Secret"), (Status200OK, "SecretOrDryRun")],
         });
         admin.MapOperation("DELETE", "/secrets/{**id}", SecretEndpoints.DeleteAsync, static () => new("deleteSecret", Tag, "Delete a secret that nothing uses")
         {
             ChangesConfiguration = true,
+            TakesIfMatch = true,
             Answers = [(Status204NoContent, null), (Status200OK, "DryRun")],
         });
     }

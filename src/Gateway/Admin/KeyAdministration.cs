@@ -68,19 +68,22 @@ internal sealed class KeyAdministration(KeyStore store, ConfigurationChanges cha
     }
 
     /// <summary>Revokes a key. Revoking one twice is fine.</summary>
-    public async Task RevokeAsync(HttpContext context, string id)
+    /// <returns>The revision that serves, or would.</returns>
+    public async Task<string> RevokeAsync(HttpContext context, string id)
     {
         RequireEditable(id);
         var key = loader.Stored.Keys.GetValueOrDefault(id) ?? store.ReadAll().FirstOrDefault(key => key.Id == id) ?? throw AdminProblem.NotFound("key", id);
         context.CheckMatch($"key '{id}'", TagOf(key));
         if (context.IsDryRun())
         {
-            return;
+            var judged = key.RevokedAt is null && loader.Stored.Keys.ContainsKey(id) ? key with { RevokedAt = clock.GetUtcNow() } : key;
+            return await changes.MakeAsync(context, StoredDocuments.SourceOf(id), InvalidKey, stored => stored.With(judged));
         }
         // A revocation waits for nobody, not even for files to be mended.
         store.Revoke(id, context.By());
         revoked.Add(id, clock.GetUtcNow());
         await loader.ReloadAsync(CancellationToken.None);
+        return context.Snapshot().Revision;
     }
 
     /// <summary>Reads how long the old secret is to hold: <c>{"overlap":"24h"}</c>; without a body, no longer.</summary>

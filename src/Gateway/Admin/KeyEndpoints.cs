@@ -65,10 +65,10 @@ internal static class KeyEndpoints
 
     public static async Task RevokeAsync(HttpContext context)
     {
-        await Administration(context).RevokeAsync(context, context.Id());
+        var revision = await Administration(context).RevokeAsync(context, context.Id());
         if (context.IsDryRun())
         {
-            await ConfigurationChanges.AnswerDryRunAsync(context, context.Snapshot().Revision);
+            await ConfigurationChanges.AnswerDryRunAsync(context, revision);
             return;
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;

@@ -17,6 +17,17 @@ internal static class RevisionEndpoints
             json.WriteStartObject();
             json.WriteString("revision", snapshot.Revision);
             AdminJson.WriteTexts(json, "errors", snapshots.LastErrors);
+            json.WriteStartArray("leftOut");
+            foreach (var part in snapshots.LeftOut)
+            {
+                json.WriteStartObject();
+                json.WriteString("what", part.What);
+                json.WriteString("kind", part.Entity is { } entity ? ConfigurationStore.KindOf(entity.Kind) : null);
+                json.WriteString("id", part.Entity?.Id);
+                AdminJson.WriteTexts(json, "reasons", part.Reasons);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
             json.WriteNumber("keys", snapshot.Keys.Count);
             json.WriteNumber("providers", snapshot.Providers.Count);
             json.WriteNumber("routes", snapshot.Routes.Count);
@@ -43,7 +54,7 @@ internal static class RevisionEndpoints
 
     public static Task GetAsync(HttpContext context)
     {
-        var text = TextOf(context, context.Id(), "id");
+        var (text, vault) = (TextOf(context, context.Id(), "id"), context.Service<SecretVault>());
         return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
         {
             json.WriteStartObject();
@@ -51,7 +62,7 @@ internal static class RevisionEndpoints
             json.WriteStartArray("lines");
             foreach (var line in text.Split('\n'))
             {
-                WriteLine(json, line);
+                WriteLine(json, vault.HideHashes(line));
             }
             json.WriteEndArray();
             json.WriteEndObject();
@@ -62,6 +73,7 @@ internal static class RevisionEndpoints
     public static Task DiffAsync(HttpContext context)
     {
         var to = context.Text("to") ?? context.Service<SnapshotStore>().Current.Revision;
+        var vault = context.Service<SecretVault>();
         var before = TextOf(context, context.Id(), "id").Split('\n');
         var after = TextOf(context, to, "to").Split('\n');
         return AdminJson.WriteAsync(context, StatusCodes.Status200OK, json =>
@@ -78,7 +90,7 @@ internal static class RevisionEndpoints
                 json.WriteStartArray(name);
                 foreach (var line in lines)
                 {
-                    WriteLine(json, line);
+                    WriteLine(json, vault.HideHashes(line));
                 }
                 json.WriteEndArray();
             }
@@ -97,7 +109,7 @@ internal static class RevisionEndpoints
     private static string TextOf(HttpContext context, string revision, string parameter)
     {
         var snapshots = context.Service<SnapshotStore>();
-        var text = context.Service<RevisionLog>().Find(revision) ?? (snapshots.Current.Revision == revision ? context.Service<SnapshotLoader>().CurrentText : null);
+        var text = context.Service<RevisionLog>().Find(revision) ?? (snapshots.Current.Revision == revision ? context.Service<SecretVault>().HideGuessable(context.Service<SnapshotLoader>().CurrentText) : null);
         return text ?? (parameter == "id" ? throw AdminProblem.NotFound("revision", revision) : throw AdminProblem.BadParameter(parameter, $"There is no revision '{revision}', or no longer."));
     }
 

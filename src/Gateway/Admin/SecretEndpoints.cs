@@ -33,7 +33,9 @@ internal static class SecretEndpoints
         var made = false;
         var revision = await context.Service<ConfigurationChanges>().MakeAsync(context, "request body", "invalid_secret", stored =>
         {
-            made = !stored.Secrets.ContainsKey(name);
+            var present = stored.Secrets.GetValueOrDefault(name);
+            context.CheckMatch($"The secret '{name}'", present is null ? null : TagOf(name, present));
+            made = present is null;
             return stored.WithSecret(name, new Secret(value));
         });
         if (context.IsDryRun())
@@ -42,6 +44,10 @@ internal static class SecretEndpoints
             return;
         }
         var now = context.Service<SnapshotLoader>().Stored;
+        if (now.Secrets.TryGetValue(name, out var set))
+        {
+            context.Response.Headers.ETag = TagOf(name, set);
+        }
         await AdminJson.WriteAsync(context, made ? StatusCodes.Status201Created : StatusCodes.Status200OK, json => Write(json, name, now.Secrets.GetValueOrDefault(name), now));
     }
 
@@ -50,10 +56,8 @@ internal static class SecretEndpoints
         var name = context.Id();
         var revision = await context.Service<ConfigurationChanges>().MakeAsync(context, "request body", "in_use", stored =>
         {
-            if (!stored.Secrets.ContainsKey(name))
-            {
-                throw AdminProblem.NotFound("secret", name);
-            }
+            var present = stored.Secrets.GetValueOrDefault(name) ?? throw AdminProblem.NotFound("secret", name);
+            context.CheckMatch($"The secret '{name}'", TagOf(name, present));
             var users = UsersOf(name, stored).ToList();
             return users.Count == 0 ? stored.WithoutSecret(name)
                 : throw AdminProblem.Conflict("in_use", $"The secret is used by {string.Join(", ", users)}; change what uses it first.");
@@ -69,12 +73,16 @@ internal static class SecretEndpoints
     private static IEnumerable<string> UsersOf(string name, StoredConfiguration stored) =>
         stored.Entities.Values.Where(entity => EntitySecrets.Mentions(entity.Declaration, name)).Select(entity => entity.Name.ToString());
 
+    // Of who set it and when, and nothing of what it is.
+    private static string TagOf(string name, StoredSecret secret) => AdminRequests.TagOf("secret", name, secret.ChangedBy, $"{secret.ChangedAt.ToUnixTimeMilliseconds()}");
+
     private static void Write(Utf8JsonWriter json, string name, StoredSecret? secret, StoredConfiguration stored)
     {
         json.WriteStartObject();
         json.WriteString("name", name);
         json.WriteString("changedBy", secret?.ChangedBy);
         AdminJson.WriteMoment(json, "changedAt", secret?.ChangedAt);
+        json.WriteString("etag", secret is null ? null : TagOf(name, secret));
         json.WriteBoolean("opens", secret?.Value is not null);
         AdminJson.WriteTexts(json, "usedBy", UsersOf(name, stored));
         json.WriteEndObject();

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Gateway.Bridging;
 using Gateway.Connecting;
 using Gateway.Hosting;
+using Shared.Configuration;
 
 namespace Gateway.Commands;
 
@@ -27,12 +28,28 @@ internal static class CommandLine
             {
                 await error.WriteLineAsync($"gateway: {mistake.Message}");
             }
-            await error.WriteLineAsync("gateway: see 'gateway --help'.");
+            var command = result.CommandResult.Command;
+            foreach (var word in result.UnmatchedTokens)
+            {
+                string[] known = [.. command.Subcommands.Select(subcommand => subcommand.Name), .. OptionsOf(result.CommandResult).Select(option => option.Name)];
+                if (Nearest.Find(word, known) is { } meant)
+                {
+                    await error.WriteLineAsync($"gateway: did you mean '{meant}'?");
+                }
+            }
+            await error.WriteLineAsync($"gateway: see '{PathOf(result.CommandResult)} --help'.");
             return Server.WrongUsage;
         }
         // The host handles signals itself, and drains.
         return await result.InvokeAsync(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellationToken);
     }
+
+    private static string PathOf(System.CommandLine.Parsing.CommandResult command) =>
+        command.Parent is System.CommandLine.Parsing.CommandResult parent ? $"{PathOf(parent)} {command.Command.Name}" : "gateway";
+
+    // Those of the commands above hold for this one too, where they say so.
+    private static IEnumerable<Option> OptionsOf(System.CommandLine.Parsing.CommandResult command) =>
+        [.. command.Command.Options, .. command.Parent is System.CommandLine.Parsing.CommandResult parent ? OptionsOf(parent).Where(option => option.Recursive) : []];
 
     private static RootCommand Root(TextWriter output, TextWriter error)
     {

@@ -8,6 +8,9 @@ namespace Shared.Configuration;
 /// <param name="Message">What was found and what is expected. Never holds a secret.</param>
 public sealed record ConfigError(string File, int Line, int Column, string Path, string Message)
 {
+    /// <summary>What of the database is at fault where the error tells another place, as <see cref="Stored.StoredDocuments"/> calls it; null: what stands at the place.</summary>
+    internal string? Stored { get; init; }
+
     /// <summary><c>gateway.yaml:12:5: providers.opnai: what is wrong</c>.</summary>
     public override string ToString()
     {

@@ -6,6 +6,8 @@ namespace Shared.Configuration;
 /// <summary>A text that must not be shown: its <see cref="ToString"/> is masked.</summary>
 public sealed class Secret : IEquatable<Secret>
 {
+    internal const string FingerprintStart = "sha256:";
+
     private readonly string value;
 
     /// <summary>Wraps a text.</summary>
@@ -33,5 +35,5 @@ public sealed class Secret : IEquatable<Secret>
     public override int GetHashCode() => string.GetHashCode(value, StringComparison.Ordinal);
 
     /// <summary>Stands for the text where two of them are compared without being kept.</summary>
-    internal string Fingerprint() => "sha256:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(value)));
+    internal string Fingerprint() => FingerprintStart + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(value)));
 }

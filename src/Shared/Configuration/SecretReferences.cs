@@ -16,14 +16,19 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
 
     private string[] allowed = ["env", "file", "secret"];
 
+    private Func<string, bool> mayRefer = static _ => true;
+
     /// <summary>Whether a reference that cannot be resolved counts as empty, as in the manifest of a server that is switched off.</summary>
     public bool Lenient { get; init; }
 
     /// <summary>The same references, but lenient.</summary>
-    public SecretReferences AsLenient() => new(environment, readFile, readSecret) { Lenient = true, allowed = allowed };
+    public SecretReferences AsLenient() => new(environment, readFile, readSecret) { Lenient = true, allowed = allowed, mayRefer = mayRefer };
 
     /// <summary>The same references as far as the admin API may use them: those of the encrypted store, and nothing of the process or its files.</summary>
     public SecretReferences ForAdminApi() => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = ["secret"] };
+
+    /// <summary>The same references, but to these secrets of the encrypted store only.</summary>
+    public SecretReferences Only(Func<string, bool> secrets) => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = allowed, mayRefer = secrets };
 
     /// <summary>The same references as far as they may stand where the value is shown: variables, and nothing that is a secret by its nature.</summary>
     public SecretReferences OnlyVariables() => new(environment, readFile, readSecret) { Lenient = Lenient, allowed = [.. allowed.Intersect(["env"])] };
@@ -84,6 +89,10 @@ internal sealed class SecretReferences(Func<string, string?> environment, Func<s
                 ["env"] => "only ${env:NAME} may be used here; what is secret belongs into a header, an argument or a variable",
                 _ => "only ${secret:name} may be used here; variables and files of the process are for its own files",
             };
+        }
+        else if (scheme == "secret" && !mayRefer(name))
+        {
+            error = $"the secret '{name}' belongs to something else, which alone may use it; set one under a name of your own";
         }
         else
         {

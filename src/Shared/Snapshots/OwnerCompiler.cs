@@ -77,7 +77,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     {
         if (declarations.ContainsKey(stored.Id))
         {
-            errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two"));
+            errors.Add(declarations[stored.Id].Error("", $"the key {stored.Id} is declared here and kept in the database as well; remove one of the two") with { Stored = SourceOf(stored.Id) });
             return;
         }
         var derived = stored.Derivation;

@@ -17,7 +17,7 @@ public sealed record ChangeOutcome(string Revision, IReadOnlyList<ConfigError> E
 
 /// <summary>
 /// Builds snapshots from files, environment and what is stored, and puts them in force. At start a bad configuration is an exception; later it is refused,
-/// and the last good one goes on serving. A change of what is stored is built before it is written, so that one which does not fit leaves no trace.
+/// and the last good one goes on serving. What is stored never keeps the gateway from starting: what of it does not fit is left out and named. A change of what is stored is built before it is written, so that one which does not fit leaves no trace.
 /// </summary>
 public sealed class SnapshotLoader : IDisposable
 {
@@ -38,6 +38,7 @@ public sealed class SnapshotLoader : IDisposable
     private volatile Lazy<IReadOnlyList<DeclaredEntity>> declared = new(() => []);
     private volatile Lazy<IReadOnlyDictionary<string, DeclaredKey>> declaredKeys = new(() => new Dictionary<string, DeclaredKey>());
     private volatile StoredConfiguration serving = StoredConfiguration.Empty;
+    private HashSet<string> leftOut = [];
     private (StoredConfiguration Configuration, long Changes)? held;
     private (PublishedRevision Revision, ChangedBy By)? unrecorded;
     private long storedChanges;
@@ -102,7 +103,7 @@ public sealed class SnapshotLoader : IDisposable
         try
         {
             var build = Build(stored?.Read() ?? StoredConfiguration.Empty);
-            return new ConfigurationExamination(build.Snapshot, build.Sources, build.Errors);
+            return new ConfigurationExamination(build.Snapshot, build.Sources, build.AtFirst);
         }
         finally
         {
@@ -160,12 +161,16 @@ public sealed class SnapshotLoader : IDisposable
             var after = edit(before);
             var seen = files;
             var build = Build(after);
-            if (build.Errors.Count > 0)
+            if (build.Errors.Count > 0 || build.LeftOut.Count > 0)
             {
-                var known = Build(before).Errors;
+                var known = Build(before);
                 // A file that changed meanwhile is still news to the watcher, which reports what is wrong with it.
                 files = seen;
-                return new ChangeOutcome(store.Current.Revision, [.. build.Errors.Except(known)], known);
+                var refused = RefusalsOf(before, after, known, build);
+                if (refused.Count > 0 || known.Errors.Count > 0)
+                {
+                    return new ChangeOutcome(store.Current.Revision, refused, known.Errors);
+                }
             }
             if (!dryRun && !ReferenceEquals(before, after))
             {
@@ -217,11 +222,13 @@ public sealed class SnapshotLoader : IDisposable
         var changes = Interlocked.Read(ref storedChanges);
         var build = Build(stored is null ? StoredConfiguration.Empty : ReadStored(stored));
         Interlocked.Exchange(ref storedChangesBuilt, changes);
-        if (build.Errors.Count == 0)
+        // A start must not fail for what is stored. Later on, the last good configuration serves better than one that lacks something.
+        var errors = store.HasCurrent && build.LeftOut.Keys.Except(leftOut).Any() ? build.AtFirst : build.Errors;
+        if (errors.Count == 0)
         {
             Publish(build, by);
         }
-        return [.. build.Errors.Select(error => error.ToString())];
+        return [.. errors.Select(error => error.ToString())];
     }
 
     // The data folder belongs to this process alone, so that what was read or written last is what is there, unless somebody says otherwise.
@@ -237,11 +244,25 @@ public sealed class SnapshotLoader : IDisposable
         return read;
     }
 
+    // Leaves out of what is stored what does not fit. The errors are those for which nothing can be left out.
     private SnapshotBuild Build(StoredConfiguration configuration)
+    {
+        var leaving = new LeavingOut(configuration);
+        var build = BuildWithout(leaving);
+        var atFirst = build.Errors;
+        while (build.Errors.Count > 0 && leaving.Next(build.Sources, build.Errors))
+        {
+            build = BuildWithout(leaving);
+        }
+        // Where the whole is refused, all that is wrong is told.
+        return build with { Stored = configuration, AtFirst = atFirst, LeftOut = leaving.Parts, Errors = build.Errors.Count == 0 ? [] : atFirst };
+    }
+
+    private SnapshotBuild BuildWithout(LeavingOut leaving)
     {
         List<ConfigError> found = [];
         var read = new SourceFiles(paths.ManifestDirectory);
-        var sources = ConfigurationSources.Read(paths, read, configuration, found) with { AsOf = clock.GetUtcNow() };
+        var sources = leaving.Of(ConfigurationSources.Read(paths, read, leaving.Remaining, found)) with { AsOf = clock.GetUtcNow() };
         files = read;
         var (snapshot, text) = SnapshotBuilder.Build(sources, paths.Environment, found);
         List<ConfigError> errors = [.. found.OrderBy(error => error.File, StringComparer.Ordinal).ThenBy(error => error.Line).ThenBy(error => error.Column)];
@@ -251,13 +272,45 @@ public sealed class SnapshotLoader : IDisposable
             snapshot.Compile(compilers, refused);
             errors.AddRange(refused.Select(message => new ConfigError("", 0, 0, "", message)));
         }
-        return new SnapshotBuild(snapshot, text, sources, configuration, errors);
+        return new SnapshotBuild(snapshot, text, sources, leaving.Remaining, errors);
+    }
+
+    // A change is refused for what it would leave out that served before, and for what it touches and does not mend.
+    private static List<ConfigError> RefusalsOf(StoredConfiguration before, StoredConfiguration after, SnapshotBuild known, SnapshotBuild build)
+    {
+        var refused = build.LeftOut.Where(part => !known.LeftOut.ContainsKey(part.Key) || IsTouched(part.Key)).ToList();
+        var own = build.Errors.Except(known.Errors).ToList();
+        if (refused.Count == 0)
+        {
+            return own;
+        }
+        var news = build.AtFirst.Except(known.AtFirst).ToList();
+        var touched = refused.Where(part => IsTouched(part.Key)).SelectMany(part => part.Value.Errors).ToList();
+        List<ConfigError> told = [.. own.Concat(news).Concat(touched).Distinct()];
+        return told.Count > 0 ? told : [.. refused.SelectMany(part => part.Value.Errors)];
+
+        bool IsTouched(string source) =>
+            after.Entities.Any(entity => StoredDocuments.SourceOf(entity.Key) == source && before.Entities.GetValueOrDefault(entity.Key) != entity.Value)
+            || after.Keys.Any(key => StoredDocuments.SourceOf(key.Key) == source && !ReferenceEquals(before.Keys.GetValueOrDefault(key.Key), key.Value));
+    }
+
+    private void Report(SnapshotBuild build)
+    {
+        List<LeftOut> parts = [.. build.LeftOut.Values.Select(part => part.Part with { Reasons = [.. part.Errors.Select(error => error.ToString()).Distinct()] })];
+        parts.AddRange(build.Stored.Unknown.Select(unknown => new LeftOut(unknown, null, ["this version of the gateway does not know such things"])));
+        foreach (var part in parts.Where(part => !store.LeftOut.Any(known => known.What == part.What)))
+        {
+            logger.LeavesOut(part.What, string.Join("; ", part.Reasons));
+        }
+        leftOut = [.. build.LeftOut.Keys];
+        store.LeftOut = parts;
     }
 
     private void Publish(SnapshotBuild build, ChangedBy by)
     {
         (currentText, telemetry) = (build.Text, build.Sources.Gateway.Telemetry);
         serving = build.Stored;
+        Report(build);
         server = ServerCompiler.Compile(build.Sources.Gateway.Server, build.Sources.GatewayFile, []);
         declared = new Lazy<IReadOnlyList<DeclaredEntity>>(() => DeclaredEntity.ListAll(build.Sources));
         declaredKeys = new Lazy<IReadOnlyDictionary<string, DeclaredKey>>(() => DeclaredKey.ListAll(build.Sources));
@@ -293,11 +346,16 @@ public sealed class SnapshotLoader : IDisposable
         StoredChanged?.Invoke();
     }
 
-    private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors);
+    private sealed record SnapshotBuild(Snapshot Snapshot, string Text, ConfigurationSources Sources, StoredConfiguration Stored, IReadOnlyList<ConfigError> Errors)
+    {
+        public IReadOnlyList<ConfigError> AtFirst { get; init; } = [];
+
+        public IReadOnlyDictionary<string, (LeftOut Part, List<ConfigError> Errors)> LeftOut { get; init; } = new Dictionary<string, (LeftOut Part, List<ConfigError> Errors)>();
+    }
 }
 
 /// <summary>What a look at the configuration found.</summary>
 /// <param name="Snapshot">What would serve; usable only when there are no errors.</param>
 /// <param name="Sources">What was read.</param>
-/// <param name="Errors">What is wrong; the start would fail with the same.</param>
+/// <param name="Errors">What is wrong. The start fails with the same, but for errors of the database alone: what they are of is left out.</param>
 internal sealed record ConfigurationExamination(Snapshot Snapshot, ConfigurationSources Sources, IReadOnlyList<ConfigError> Errors);

@@ -6,6 +6,7 @@ public sealed class SnapshotStore
     private readonly Lock gate = new();
     private volatile Snapshot? current;
     private volatile IReadOnlyList<string> lastErrors = [];
+    private volatile IReadOnlyList<LeftOut> leftOut = [];
 
     /// <summary>Raised after a new snapshot was swapped in, with the previous one (null at start) and the new one, in order, one at a time.</summary>
     public event Action<Snapshot?, Snapshot>? Changed;
@@ -19,6 +20,9 @@ public sealed class SnapshotStore
 
     /// <summary>Why the newest configuration is not the one that serves; empty when it is.</summary>
     public IReadOnlyList<string> LastErrors => lastErrors;
+
+    /// <summary>What does not fit and does not serve, while the rest does; empty when all that is declared serves.</summary>
+    public IReadOnlyList<LeftOut> LeftOut { get => leftOut; internal set => leftOut = value; }
 
     /// <summary>Swaps a snapshot in and tells the listeners. One of the same revision only clears <see cref="LastErrors"/>.</summary>
     /// <returns>Whether anything changed.</returns>

@@ -10,6 +10,9 @@ internal static partial class SnapshotsLog
     [LoggerMessage(LogLevel.Error, "Configuration: {Error}")]
     public static partial void ConfigurationError(this ILogger logger, string error);
 
+    [LoggerMessage(LogLevel.Error, "Left out, since it does not fit: {Part}: {Reasons}")]
+    public static partial void LeavesOut(this ILogger logger, string part, string reasons);
+
     [LoggerMessage(LogLevel.Error, "A new configuration was refused for {Count} errors; {Revision} goes on serving.")]
     public static partial void Refused(this ILogger logger, int count, string revision);
 

@@ -121,7 +121,7 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
         }
         // As with a file, a server that is switched off may lack its secrets.
         var off = typeof(T) == typeof(ManifestDeclaration) && node.At("enabled") is ConfigScalar { Text: "false" };
-        var declaration = new ConfigBinder(errors, off ? secrets.AsLenient() : secrets).Bind<T>(node);
+        var declaration = new ConfigBinder(errors, Secrets(entity.Name, off)).Bind<T>(node);
         if (declaration is not null)
         {
             declaration.FromAdminApi = true;
@@ -129,7 +129,13 @@ internal sealed class StoredEntities(SecretReferences secrets, ICollection<Confi
         return declaration;
     }
 
+    private SecretReferences Secrets(EntityName name, bool lenient)
+    {
+        var own = secrets.Only(secret => SecretNames.MayRefer(name, secret));
+        return lenient ? own.AsLenient() : own;
+    }
+
     private static ConfigError DeclaredTwice(StoredEntity entity, Declaration other) => other.Node is { } node
-        ? node.Error($"{entity.Name} is declared here and in the database as well; remove it here, or delete it through the admin API")
+        ? node.Error($"{entity.Name} is declared here and in the database as well; remove it here, or delete it through the admin API") with { Stored = SourceOf(entity.Name) }
         : new ConfigError(SourceOf(entity.Name), 0, 0, "", $"{entity.Name} is declared elsewhere as well");
 }

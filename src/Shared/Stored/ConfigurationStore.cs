@@ -29,12 +29,17 @@ public sealed class ConfigurationStore : IStoredConfiguration
     public StoredConfiguration Read() => database.Use(session => Read(session, vault));
 
     /// <summary>All of it, from a connection of one's own.</summary>
-    internal static StoredConfiguration Read(SqliteSession session, SecretVault vault) => new()
+    internal static StoredConfiguration Read(SqliteSession session, SecretVault vault)
     {
-        Keys = KeyStore.Read(session).ToImmutableSortedDictionary(key => key.Id, key => key, StringComparer.Ordinal),
-        Entities = ReadEntities(session).ToImmutableSortedDictionary(entity => entity.Name, entity => entity),
-        Secrets = ReadSecrets(session, vault).ToImmutableSortedDictionary(StringComparer.Ordinal),
-    };
+        List<string> unknown = [];
+        return new()
+        {
+            Keys = KeyStore.Read(session).ToImmutableSortedDictionary(key => key.Id, key => key, StringComparer.Ordinal),
+            Entities = ReadEntities(session, unknown).ToImmutableSortedDictionary(entity => entity.Name, entity => entity),
+            Secrets = ReadSecrets(session, vault).ToImmutableSortedDictionary(StringComparer.Ordinal),
+            Unknown = [.. unknown],
+        };
+    }
 
     /// <inheritdoc/>
     public StoredConfiguration Commit(StoredConfiguration before, StoredConfiguration after, ChangedBy by, PublishedRevision revision) => database.Use(session =>
@@ -42,6 +47,7 @@ public sealed class ConfigurationStore : IStoredConfiguration
         // To the millisecond, as it is read back.
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds());
         var written = after;
+        var kept = Kept(revision);
         session.InOneTransaction(() =>
         {
             void Audit(string action, string kind, string id, string? was, string? becomes) =>
@@ -69,22 +75,26 @@ public sealed class ConfigurationStore : IStoredConfiguration
                 WriteSecret(session, name, stamped);
                 Audit(ActionOf(old, secret), "secret", name, null, null);
             }
-            RevisionLog.Write(session, now, by, revision, newest);
+            RevisionLog.Write(session, now, by, kept, newest);
         });
-        newest = revision;
+        newest = kept;
         return written;
     });
 
     /// <inheritdoc/>
     public void Record(PublishedRevision revision, ChangedBy by) => database.Use(session =>
     {
-        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, revision, newest));
-        newest = revision;
+        var kept = Kept(revision);
+        session.InOneTransaction(() => RevisionLog.Write(session, clock.GetUtcNow(), by, kept, newest));
+        newest = kept;
         return 0;
     });
 
     /// <summary>How a kind is called in the database, the audit and the admin API: <c>provider</c>, <c>route</c>, ….</summary>
     public static string KindOf(EntityKind kind) => Scalars.CamelCase(kind.ToString());
+
+    // The revision is the hash of the text with plain hashes, the same on every machine; what is kept of it must not help to guess a short secret.
+    private PublishedRevision Kept(PublishedRevision revision) => revision with { Text = vault.HideGuessable(revision.Text) };
 
     private static void WriteEntity(SqliteSession session, EntityName name, StoredEntity? entity)
     {
@@ -117,14 +127,19 @@ public sealed class ConfigurationStore : IStoredConfiguration
             .Add(secret.ChangedBy).Add(secret.ChangedAt.ToUnixTimeMilliseconds()).Run();
     }
 
-    private static IEnumerable<StoredEntity> ReadEntities(SqliteSession session)
+    private static IEnumerable<StoredEntity> ReadEntities(SqliteSession session, List<string> unknown)
     {
         using var select = session.Prepare("SELECT kind, id, declaration, created_by, created_at, changed_by, changed_at FROM entities");
         while (select.Read())
         {
+            if (!Enum.TryParse<EntityKind>(select.Text(0), ignoreCase: true, out var kind) || !Enum.IsDefined(kind))
+            {
+                unknown.Add($"{select.Text(0)} '{select.Text(1)}'");
+                continue;
+            }
             yield return new StoredEntity
             {
-                Name = new EntityName(Enum.Parse<EntityKind>(select.Text(0), ignoreCase: true), select.Text(1)),
+                Name = new EntityName(kind, select.Text(1)),
                 Declaration = select.Text(2),
                 CreatedBy = select.Text(3),
                 CreatedAt = DateTimeOffset.FromUnixTimeMilliseconds(select.Int64(4)),

@@ -86,6 +86,9 @@ public sealed record StoredConfiguration
     /// <summary>Secrets by name.</summary>
     public ImmutableSortedDictionary<string, StoredSecret> Secrets { get; init; } = ImmutableSortedDictionary.Create<string, StoredSecret>(StringComparer.Ordinal);
 
+    /// <summary>Entities of a kind that this version does not know, as messages call them; they stay in the database as they are.</summary>
+    public ImmutableArray<string> Unknown { get; init; } = [];
+
     /// <summary>This configuration with an entity added or replaced. Who and when are filled in as it is written.</summary>
     public StoredConfiguration With(EntityName name, string declaration) => this with
     {

@@ -35,7 +35,7 @@ public interface IReadinessCheck
     Readiness Check();
 }
 
-/// <summary>A configuration serves; a newer one that was refused is told, since the gateway then runs on what was.</summary>
+/// <summary>A configuration serves; a newer one that was refused is told, since the gateway then runs on what was. What is wrong with it holds names, values and folders, which are not for everybody.</summary>
 internal sealed class ConfigurationCheck(SnapshotStore snapshots) : IReadinessCheck
 {
     public string Name => "configuration";
@@ -43,8 +43,9 @@ internal sealed class ConfigurationCheck(SnapshotStore snapshots) : IReadinessCh
     public Readiness Check()
     {
         var errors = snapshots.LastErrors;
-        return !snapshots.HasCurrent ? new Readiness(ReadinessState.Failed, ["No configuration has been loaded yet.", .. errors])
-            : errors.Count > 0 ? new Readiness(ReadinessState.Degraded, ["The newest configuration was refused; the one before it serves.", .. errors])
+        return !snapshots.HasCurrent ? new Readiness(ReadinessState.Failed, ["No configuration has been loaded yet."])
+            : errors.Count > 0 ? new Readiness(ReadinessState.Degraded, [$"The newest configuration was refused for {errors.Count} error{(errors.Count == 1 ? "" : "s")}; the one before it serves. The log and GET /admin/v1/configuration tell them."])
+            : snapshots.LeftOut is [_, ..] parts ? new Readiness(ReadinessState.Degraded, [.. parts.Select(part => $"{part.What} is left out; GET /admin/v1/configuration tells why.")])
             : Readiness.Ok;
     }
 }

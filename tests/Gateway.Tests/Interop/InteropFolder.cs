@@ -12,6 +12,13 @@ internal static partial class InteropFolder
     /// <summary>Why tests that need the agents do not run where they are absent.</summary>
     public const string AgentsMissing = "not run: needs the agents' Node packages (npm ci in tests/interop/clients)";
 
+    /// <summary>Why tests that need a browser do not run where there is none.</summary>
+    public const string ChromiumMissing = "not run: needs Chromium (Debian's package chromium)";
+
+    /// <summary>The browser; null: there is none.</summary>
+    public static string? Chromium { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .Select(folder => Path.Combine(folder, "chromium")).FirstOrDefault(File.Exists);
+
     /// <summary>The repository's root.</summary>
     public static string Root { get; } = FindRoot();
 

@@ -41,6 +41,7 @@ public abstract partial class NodeSuite(string file, string? missing) : IAsyncLi
                 ["GATEWAY_ADMIN_KEY"] = gateway.AdminKey!,
                 ["GATEWAY_MANIFESTS"] = Path.Combine(folder, "tool-manifests"),
                 ["GATEWAY_FILES"] = servers.Files,
+                ["GATEWAY_TEST_CHROMIUM"] = InteropFolder.Chromium ?? "",
                 ["GATEWAY_PROGRAM"] = Path.Combine(AppContext.BaseDirectory, "gateway.dll"),
             };
             await using var suite = ChildProcess.Start(InteropFolder.Node, [Path.Combine(InteropFolder.Folder, file)], InteropFolder.Folder, environment);

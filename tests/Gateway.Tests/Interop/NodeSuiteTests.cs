@@ -141,3 +141,18 @@ public sealed class BundleTests(BundleTests.Suite suite) : IClassFixture<BundleT
 
     public sealed class Suite() : NodeSuite(File);
 }
+
+/// <summary>The page of the admin API in a browser.</summary>
+[Collection(InteropCollection.Name)]
+public sealed class AdminPageTests(AdminPageTests.Suite suite) : IClassFixture<AdminPageTests.Suite>
+{
+    private const string File = "admin-page.mjs";
+
+    public static TheoryData<string> Tests => InteropFolder.TestsOf(File);
+
+    [Theory]
+    [MemberData(nameof(Tests))]
+    public void AdminPage_InChromium_Works(string test) => suite.AssertPassed(test);
+
+    public sealed class Suite() : NodeSuite(File, InteropFolder.Chromium is null ? InteropFolder.ChromiumMissing : InteropFolder.IsInstalled ? null : InteropFolder.Missing);
+}

@@ -16,7 +16,7 @@ internal static class ApiDescription
         """
         <!doctype html>
         <html lang="en">
-        <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Agent Gateway admin API</title></head>
+        <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>Agent Gateway admin API</title></head>
         <body><div id="app"></div><script src="/admin/docs/scalar.js"></script><script src="/admin/docs/start.js"></script></body>
         </html>
         """;

@@ -202,6 +202,7 @@ internal static class ApiDocument
             ("editable", new JsonObject { ["type"] = "boolean" }),
             ("createdBy", TextOrNull()), ("createdAt", MomentOrNull()), ("changedBy", TextOrNull()), ("changedAt", MomentOrNull()),
             ("etag", TextOrNull("For If-Match.")),
+            ("problem", TextOrNull("Why it does not serve; null: it serves.")),
             ("declaration", Reference(kind + "Declaration")),
         ];
         if (kind is "Provider" or "Manifest")
