@@ -44,6 +44,38 @@ public sealed partial class NoContactTests
     }
 
     [Fact]
+    public async Task NoNetworkButLoopback_EverythingAnswers()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/unshare") && await TryInNamespaceAsync("ip link set lo up") is { Code: 0 }, "not run: needs a network namespace (apt-get install util-linux iproute2, and the right to make one)");
+        using var folder = new TemporaryFolder();
+        var (code, output) = await TryInNamespaceAsync("""
+            ip link set lo up && cd FOLDER && { dotnet PROGRAM --urls http://127.0.0.1:8080 > out 2> err & }
+            for _ in $(seq 300); do grep -q 'Read on' out && break; sleep 0.1; done
+            eval "$(grep -o 'export GATEWAY.*' out)"
+            call() { curl --silent --show-error --fail --max-time 20 "http://127.0.0.1:8080$1" -H "x-api-key: $2" -H 'Content-Type: application/json' "${@:3}" > answer || { cat err; exit 1; }; }
+            call /v1/chat/completions "$GATEWAY_KEY" -d '{"model":"simulator/echo","messages":[{"role":"user","content":"Hi"}]}'
+            call /v1/embeddings "$GATEWAY_KEY" -d '{"model":"simulator/embed","input":"Hi"}'
+            call /mcp "$GATEWAY_KEY" -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/list' -d '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'
+            call /admin/v1/usage "$GATEWAY_ADMIN_KEY"
+            call /health/ready none
+            ! curl --silent --max-time 5 http://198.18.0.1:9/ && kill %1 && wait %1
+            """.Replace("FOLDER", folder.Path, StringComparison.Ordinal).Replace("PROGRAM", Path.Combine(AppContext.BaseDirectory, "gateway.dll"), StringComparison.Ordinal));
+        Assert.True(code == 0, output);
+    }
+
+    /// <summary>Runs a script that sees no network; what it starts ends with it.</summary>
+    private static async Task<(int Code, string Output)> TryInNamespaceAsync(string script)
+    {
+        using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("/usr/bin/unshare", ["--map-root-user", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", script]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(2));
+        var output = process.StandardOutput.ReadToEndAsync(patience.Token);
+        var error = process.StandardError.ReadToEndAsync(patience.Token);
+        await process.WaitForExitAsync(patience.Token);
+        return (process.ExitCode, await output + await error);
+    }
+
+    [Fact]
     public async Task Watch_SeesAContactThatIsConfigured()
     {
         Assert.SkipUnless(File.Exists(Strace), "not run: needs strace (apt-get install strace)");
