@@ -18,7 +18,15 @@ public sealed class ToolServerApiTests
         await using var gateway = await StartAsync(server, """, headers: {Authorization: "Bearer very-secret-token"}""");
         await ToolCaller.CallAsync(gateway.Client, "fake__echo");
 
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
         var shown = await gateway.GetAsync("toolservers/fake");
+        while (shown.GetProperty("calls").GetProperty("calls").GetInt64() == 0)
+        {
+            // A call is settled after its answer has left.
+            patience.Token.ThrowIfCancellationRequested();
+            shown = await gateway.GetAsync("toolservers/fake");
+        }
 
         Assert.Equal("connected", shown.GetProperty("state").GetString());
         Assert.Equal("2025-06-18", shown.GetProperty("protocolVersion").GetString());
