@@ -11,19 +11,20 @@ internal static class CatalogEndpoint
     public static Task ListAsync(HttpContext context)
     {
         var (provider, search) = (context.Text("provider"), context.Text("search"));
-        var prices = context.Snapshot().Prices.Entries.Where(price =>
-            (provider is null || price.Provider == provider) && (search is null || IdOf(price).Contains(search, StringComparison.OrdinalIgnoreCase)));
-        return AdminJson.WritePageAsync(context, "prices", context.Page(prices.DistinctBy(IdOf), IdOf), Write);
+        var prices = context.Snapshot().Prices;
+        var names = prices.Names().Where(name => (provider is null || name.Provider == provider) && (search is null || IdOf(name).Contains(search, StringComparison.OrdinalIgnoreCase)));
+        // Only those of the page are looked up: the catalog has thousands.
+        return AdminJson.WritePageAsync(context, "prices", context.Page(names, IdOf), (json, name) => Write(json, name, prices.Find(name.Provider, name.Model)!));
     }
 
-    private static string IdOf(ModelPrice price) => $"{price.Provider}/{price.Model}";
+    private static string IdOf((string Provider, string Model) name) => $"{name.Provider}/{name.Model}";
 
-    private static void Write(Utf8JsonWriter json, ModelPrice price)
+    private static void Write(Utf8JsonWriter json, (string Provider, string Model) name, ModelPrice price)
     {
         json.WriteStartObject();
-        json.WriteString("id", IdOf(price));
-        json.WriteString("provider", price.Provider);
-        json.WriteString("model", price.Model);
+        json.WriteString("id", IdOf(name));
+        json.WriteString("provider", name.Provider);
+        json.WriteString("model", name.Model);
         json.WriteString("version", price.Version);
         json.WriteString("source", price.Source);
         WriteRates(json, price.Rates);
@@ -37,9 +38,9 @@ internal static class CatalogEndpoint
         }
         json.WriteEndArray();
         json.WriteStartObject("serviceTiers");
-        foreach (var (name, rates) in price.ServiceTiers.OrderBy(tier => tier.Key, StringComparer.Ordinal))
+        foreach (var (tierName, rates) in price.ServiceTiers.OrderBy(tier => tier.Key, StringComparer.Ordinal))
         {
-            json.WriteStartObject(name);
+            json.WriteStartObject(tierName);
             WriteRates(json, rates);
             json.WriteEndObject();
         }

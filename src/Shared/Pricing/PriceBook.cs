@@ -72,9 +72,6 @@ public sealed class PriceBook
     /// <summary>An empty book: every price is unknown.</summary>
     public static PriceBook Empty { get; } = new([]);
 
-    /// <summary>Every entry that can be found: of several for one provider and model, the one that wins.</summary>
-    public IEnumerable<ModelPrice> Entries => exact.Values.Concat(patterns);
-
     /// <summary>What to do with a model that has no price.</summary>
     public UnknownPricePolicy Unknown { get; }
 

@@ -118,6 +118,24 @@ public sealed class EntityTests
     }
 
     [Fact]
+    public async Task Catalog_ShippedPrices_AreListedPageByPage()
+    {
+        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
+        var one = Assert.Single((await gateway.AdminAsync("GET", "/catalog?provider=openai&search=gpt-4o-2024-08-06")).Json.GetProperty("prices").EnumerateArray());
+        Assert.Equal((2.5m, 10m), (one.GetProperty("input").GetDecimal(), one.GetProperty("output").GetDecimal()));
+        Assert.NotEmpty(one.GetProperty("source").GetString()!);
+
+        HashSet<string> seen = [];
+        for (var path = "/catalog?limit=1000"; path.Length > 0;)
+        {
+            var page = (await gateway.AdminAsync("GET", path)).Json;
+            Assert.All(page.GetProperty("prices").EnumerateArray(), price => Assert.True(seen.Add(price.GetProperty("id").GetString()!)));
+            path = page.GetProperty("nextCursor").GetString() is { } next ? $"/catalog?limit=1000&cursor={Uri.EscapeDataString(next)}" : "";
+        }
+        Assert.InRange(seen.Count, 1000, 10_000);
+    }
+
+    [Fact]
     public async Task Price_OfAModelWithSlashes_IsChargedAndListed()
     {
         await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
