@@ -17,7 +17,7 @@ internal sealed class LoadRun(LoadOptions options, TextWriter output)
         await Task.WhenAll(callers.Select(caller => caller.OpenAsync(limit.Token)));
 
         var watched = new WatchedProcess(options.ProcessId);
-        var resident = new List<double>();
+        var (resident, handles, threads) = (new List<double>(), new List<double>(), new List<double>());
         var failed = 0L;
         for (var block = 1; block <= options.Blocks && !limit.IsCancellationRequested; block++)
         {
@@ -27,17 +27,30 @@ internal sealed class LoadRun(LoadOptions options, TextWriter output)
             var (done, errors, latencies) = await RunBlockAsync(callers, requests, limit.Token);
             var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             var after = watched.Read();
+            if (options.Rest > TimeSpan.Zero)
+            {
+                // What is put away every few seconds is no growth.
+                await Task.Delay(options.Rest);
+                after = watched.Read() with { Cpu = after.Cpu };
+            }
             failed += errors;
             resident.Add(after.ResidentMib);
+            handles.Add(after.Handles);
+            threads.Add(after.Threads);
             var cpu = (after.Cpu - before.Cpu).TotalSeconds;
             await output.WriteLineAsync(FormattableString.Invariant(
-                $"{options.Kind} {block}/{options.Blocks}: {done} requests, {errors} errors, {seconds:F2} s, {done / seconds:F0}/s, p50 {Percentile(latencies, 0.5):F2} ms, p99 {Percentile(latencies, 0.99):F2} ms, CPU {cpu:F2} s ({cpu * 1000 / Math.Max(1, done):F3} s per 1000), RSS {before.ResidentMib:F1} -> {after.ResidentMib:F1} MiB"));
+                $"{options.Kind} {block}/{options.Blocks}: {done} requests, {errors} errors, {seconds:F2} s, {done / seconds:F0}/s, p50 {Percentile(latencies, 0.5):F2} ms, p99 {Percentile(latencies, 0.99):F2} ms, CPU {cpu:F2} s ({cpu * 1000 / Math.Max(1, done):F3} s per 1000), RSS {before.ResidentMib:F1} -> {after.ResidentMib:F1} MiB, {after.Handles} handles, {after.Threads} threads"));
         }
         if (callers.Select(caller => caller.FirstFailure).FirstOrDefault(failure => failure is not null) is { } first)
         {
             await output.WriteLineAsync($"The first failure: {first}");
         }
-        return await JudgeAsync(failed, resident, limit.IsCancellationRequested);
+        var code = await JudgeAsync(failed, limit.IsCancellationRequested);
+        foreach (var (name, unit, values, allowed) in new[] { ("Memory", "MiB", resident, options.MaxGrowthMib), ("Handles", "", handles, options.MaxHandles), ("Threads", "", threads, options.MaxThreads) })
+        {
+            code = await HasGrownAsync(name, unit, values, allowed) ? 1 : code;
+        }
+        return code;
     }
 
     private static async Task<(long Done, long Errors, int[] Latencies)> RunBlockAsync(List<Caller> callers, int requests, CancellationToken cancellationToken)
@@ -83,7 +96,7 @@ internal sealed class LoadRun(LoadOptions options, TextWriter output)
         return (double)bucket / BucketsPerMillisecond;
     }
 
-    private async Task<int> JudgeAsync(long failed, List<double> resident, bool outOfTime)
+    private async Task<int> JudgeAsync(long failed, bool outOfTime)
     {
         var code = 0;
         if (outOfTime)
@@ -96,14 +109,19 @@ internal sealed class LoadRun(LoadOptions options, TextWriter output)
             await output.WriteLineAsync($"{failed} requests failed; allowed are {options.MaxErrors}.");
             code = 1;
         }
-        if (options.MaxGrowthMib is { } allowed && resident.Count >= 3)
-        {
-            var third = resident.Count / 3;
-            var growth = Median(resident.TakeLast(third)) - Median(resident.Take(third));
-            await output.WriteLineAsync(FormattableString.Invariant($"Memory grew by {growth:F1} MiB from the first third to the last; allowed are {allowed:F0}."));
-            code = growth > allowed ? 1 : code;
-        }
         return code;
+    }
+
+    private async Task<bool> HasGrownAsync(string name, string unit, List<double> values, double? allowed)
+    {
+        if (allowed is not { } bound || values.Count < 3)
+        {
+            return false;
+        }
+        var third = values.Count / 3;
+        var growth = Median(values.TakeLast(third)) - Median(values.Take(third));
+        await output.WriteLineAsync(FormattableString.Invariant($"{name} grew by {growth:F1}{(unit.Length > 0 ? " " + unit : "")} from the first third to the last; allowed are {bound:F0}."));
+        return growth > bound;
     }
 
     private static double Median(IEnumerable<double> values)

@@ -5,7 +5,9 @@ using System.Diagnostics;
 using System.Security.Claims;
 using System.Text;
 using McpHub.Catalog;
+using McpHub.Features;
 using McpHub.Serving;
+using McpHub.Tests.Serving;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -23,6 +25,7 @@ builder.Services.AddSingleton<SnapshotStore>();
 builder.Services.AddSingleton(new BodyMemory(256 * 1024 * 1024));
 builder.Services.AddSingleton<IToolAccess, ReadyTools>();
 builder.Services.AddSingleton<IToolViews, ReadyViews>();
+builder.Services.AddSingleton<IFeatures, FakeFeatures>();
 builder.Services.AddMcpServing();
 var app = builder.Build();
 app.Services.GetRequiredService<ServingSwitches>().AllThroughSdk = args is [_, "sdk"];
@@ -69,7 +72,7 @@ internal sealed class ReadyViews : IToolViews
         remove { }
     }
 
-    public ToolView ViewOf(Snapshot snapshot, VirtualKey key) => View;
+    public ToolView ViewOf(Snapshot snapshot, VirtualKey key, ToolScope scope = default) => View;
 
     /// <summary>About 330 bytes, so that the list has the size of that of ten upstreams with fifty tools each.</summary>
     private static string Definition(int i) =>

@@ -1,6 +1,7 @@
 using Gateway.Admin;
 using Gateway.Commands;
 using Gateway.Hosting;
+using Gateway.SignIn;
 using LlmProxy;
 using McpHub;
 using McpHub.Serving;
@@ -32,6 +33,7 @@ internal static class Program
         app.MapAdminApi();
         app.MapLlmProxy();
         app.MapMcpHub();
+        app.MapSignIn();
         return app;
     }
 
@@ -52,6 +54,7 @@ internal static class Program
         builder.Services.AddLlmProxy();
         builder.Services.AddMcpHub();
         builder.Services.AddAdminApi();
+        builder.Services.AddAuthorizationServer();
         return (builder, listener);
     }
 }

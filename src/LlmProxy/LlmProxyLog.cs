@@ -16,4 +16,13 @@ internal static partial class LlmProxyLog
 
     [LoggerMessage(LogLevel.Error, "Request {RequestId}: {Provider}/{Model} cost {Cost} USD, more than the {Reserved} USD reserved for it. It is charged in full; its price entry or the bound is wrong.")]
     public static partial void ReservationExceeded(this ILogger logger, string requestId, string provider, string model, Money cost, Money reserved);
+
+    [LoggerMessage(LogLevel.Information, "A realtime session of {Model} was closed: {Reason}.")]
+    public static partial void SessionSpent(this ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "No {Credential} could be had for {Account} ({Reason}).")]
+    public static partial void NoCredential(this ILogger logger, string credential, string account, string reason);
+
+    [LoggerMessage(LogLevel.Error, "Request {RequestId} over WebSocket failed.")]
+    public static partial void SocketRequestFailed(this ILogger logger, string requestId, Exception exception);
 }

@@ -57,6 +57,19 @@ public sealed class AuthenticationTests
     }
 
     [Fact]
+    public async Task SignatureOfAws_BesideTheKey_IsPassedOver()
+    {
+        await using var gateway = await Hosts.StartAsync();
+        const string Signature = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00";
+
+        using var taken = await SendAsync(gateway, "/test/key", ("Authorization", Signature), ("x-api-key", gateway.VirtualKey));
+        using var alone = await SendAsync(gateway, "/test/key", ("Authorization", Signature));
+
+        Assert.Equal(HttpStatusCode.OK, taken.StatusCode);
+        Assert.DoesNotContain("AKIDEXAMPLE", await AssertRefusedAsync(alone, "invalid_api_key", "sk-gw-"));
+    }
+
+    [Fact]
     public async Task Credential_OfSomebodyElse_IsRefusedWithoutEcho()
     {
         await using var gateway = await Hosts.StartAsync();

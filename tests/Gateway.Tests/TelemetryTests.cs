@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Shared.Snapshots;
 using TestSupport;
@@ -97,7 +96,7 @@ public sealed class TelemetryTests
     [Fact]
     public async Task Export_ToACollectorThatIsAway_BreaksNoRequest()
     {
-        var port = FreePort();
+        var port = FreePort.Next();
         await using var gateway = await Hosts.StartAsync(new TestGatewayOptions
         {
             Configuration = $"telemetry:\n  otlpEndpoint: http://127.0.0.1:{port}\n",
@@ -114,7 +113,7 @@ public sealed class TelemetryTests
     {
         var paths = new ConcurrentBag<string>();
         using var collector = new HttpListener();
-        var port = FreePort();
+        var port = FreePort.Next();
         collector.Prefixes.Add($"http://127.0.0.1:{port}/");
         collector.Start();
         var collecting = CollectAsync(collector, paths);
@@ -167,14 +166,6 @@ public sealed class TelemetryTests
         using var response = await gateway.Anonymous.GetAsync("/health/ready", TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
         Assert.Equal("not ready", (await response.JsonAsync()).GetProperty("status").GetString());
-    }
-
-    /// <summary>A port that nobody listens on, as its listener was closed again.</summary>
-    private static int FreePort()
-    {
-        using var closed = new TcpListener(IPAddress.Loopback, 0);
-        closed.Start();
-        return ((IPEndPoint)closed.LocalEndpoint).Port;
     }
 
     private static async Task CollectAsync(HttpListener collector, ConcurrentBag<string> paths)

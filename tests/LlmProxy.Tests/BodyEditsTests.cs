@@ -32,20 +32,21 @@ public sealed class BodyEditsTests
     [MemberData(nameof(Edits))]
     public async Task For_Request_EditsAreExactlyThese(string body, long? limit, string[] expected)
     {
-        using var clients = new ProviderClients(TestSupport.TestEgress.NewPolicy());
+        var egress = TestSupport.TestEgress.NewPolicy();
+        using var clients = new ProviderClients(egress);
         var setup = new ProxySetup
         {
             Providers = [new Provider { Id = "fake", Dialect = "openai-chat", BaseAddress = new Uri("http://127.0.0.1:1/v1"), Origin = "test" }],
             Routes = [new Route { Name = "other", Targets = [new Target("fake", "other")] }],
         };
-        var snapshot = ProxyHost.Snapshot(setup, [new RouteTableCompiler(clients, new TargetPipelines(TimeProvider.System))]);
+        var snapshot = ProxyHost.Snapshot(setup, [new RouteTableCompiler(clients, new RequestAuthorizers(egress, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger<RequestAuthorizers>.Instance), new TargetPipelines(TimeProvider.System))]);
         var entry = snapshot.Part<RouteTable>().Find(body.Contains("other", StringComparison.Ordinal) ? "other" : "fake/m")!;
         var bytes = Encoding.UTF8.GetBytes(body);
         Assert.Null(RequestScanner.Scan(bytes, EndpointFamily.Chat, out var fields));
         var (pooled, _) = await PooledBody.ReadAsync(new MemoryStream(bytes), null, new BodyMemory(1 << 20), 1 << 20, TestContext.Current.CancellationToken);
         using var held = pooled!;
         var request = new GatewayRequest("r", snapshot, ActivityTraceId.CreateRandom()) { TraceParent = ProxyHost.TraceParent };
-        var call = new ChatCall(new DefaultHttpContext(), request, held, entry, entry.Targets[0], fields);
+        var call = new ChatCall(new DefaultHttpContext(), request, held, entry, [entry.Targets[0]], fields);
 
         var edits = BodyEdits.For(call, entry.Targets[0], limit);
         using var content = new SplicedContent(held.Bytes, edits);

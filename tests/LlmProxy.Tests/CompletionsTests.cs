@@ -88,6 +88,26 @@ public sealed class CompletionsTests
         Assert.Equal((new Money(output * 10_000), row.Reserved), (row.Reserved, row.Charged));
     }
 
+    [Theory]
+    [InlineData("\"prompt\":\"a long prompt\",\"max_tokens\":10,\"echo\":true", 1, 1)]
+    [InlineData("\"echo\":true,\"prompt\":[\"one\",\"another\"],\"n\":2,\"best_of\":3,\"max_tokens\":10", 2, 3)]
+    public async Task Post_EchoBilledAsOutput_StaysWithinTheReservation(string members, int prompts, int candidates)
+    {
+        await using var fake = await FakeProvider.StartAsync(TestContext.Current.CancellationToken);
+        await using var host = await StartAsync(fake, [], Money.FromDollars(5), ProxyHost.Price(0, 10));
+        var body = $$"""{"model":"fake/m",{{members}}}""";
+        // A token for each byte of each prompt in each of its candidates, and as many new ones as the limit lets through.
+        var output = candidates * (body.Length + (10L * prompts));
+        fake.Enqueue(FakeReply.Json(200, $$"""{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":{{output}},"total_tokens":{{output + 9}} } }"""));
+
+        using var response = await host.PostAsync(body, path: Path);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var row = Assert.Single(await host.Ledger.RowsAsync(1));
+        Assert.Equal(new Money(output * 10_000), row.Charged);
+        Assert.True(row.Charged <= row.Reserved, $"{row.Charged} charged, {row.Reserved} reserved");
+    }
+
     [Fact]
     public async Task Post_TokenNumbersAndASuffix_TheSuffixCountsByItsBytes()
     {
@@ -110,6 +130,8 @@ public sealed class CompletionsTests
     [InlineData("{\"model\":\"fake/m\",\"prompt\":[{\"type\":\"text\"}]}", "invalid_type", "prompt")]
     [InlineData("{\"model\":\"fake/m\",\"prompt\":[[\"a\"]]}", "invalid_type", "prompt")]
     [InlineData("{\"model\":\"fake/m\",\"best_of\":0}", "invalid_type", "best_of")]
+    [InlineData("{\"model\":\"fake/m\",\"echo\":1}", "invalid_type", "echo")]
+    [InlineData("{\"model\":\"fake/m\",\"echo\":false,\"ech\\u006f\":true}", "duplicate_member", "echo")]
     [InlineData("{\"model\":\"fake/m\",\"best_of\":\"3\"}", "invalid_type", "best_of")]
     [InlineData("{\"model\":\"fake/m\",\"max_tokens\":-1}", "invalid_type", "max_tokens")]
     [InlineData("{\"model\":\"fake/m\",\"stream\":1}", "invalid_type", "stream")]

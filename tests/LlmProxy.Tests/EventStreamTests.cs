@@ -95,7 +95,7 @@ public sealed class EventStreamTests
         using var output = new MemoryStream();
         var request = new GatewayRequest("r", ProxyHost.Snapshot(new ProxySetup(), []), default) { TraceParent = ProxyHost.TraceParent };
         using var deadline = new DeadlinePool(TimeProvider.System).Rent(CancellationToken.None);
-        using var stream = new EventStream(source, memory ?? new BodyMemory(64 << 20), new ChunkReader("fake"), dropUsage, expectsUsage: true);
+        using var stream = new RelayedStream(source, memory ?? new BodyMemory(64 << 20), new SseFramer(), new ChatStreamWatch("fake"), dropUsage, expectsUsage: true);
         var client = PipeWriter.Create(output);
 
         // Everything here completes at once: both ends are in memory.
@@ -112,7 +112,7 @@ public sealed class EventStreamTests
             }
             status = stream.ReadAsync(deadline, TimeSpan.FromMinutes(1), request).AsTask().GetAwaiter().GetResult();
         }
-        return (Encoding.UTF8.GetString(output.ToArray()), status, stream.Chunks.Usage);
+        return (Encoding.UTF8.GetString(output.ToArray()), status, stream.Watch.Usage);
     }
 
     /// <summary>Gives its bytes in pieces of the given sizes, over and over.</summary>

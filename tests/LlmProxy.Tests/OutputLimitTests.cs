@@ -271,9 +271,11 @@ public sealed class OutputLimitTests
             ],
         };
         var clock = TimeProvider.System;
-        using var clients = new Providers.ProviderClients(TestSupport.TestEgress.NewPolicy());
+        var egress = TestSupport.TestEgress.NewPolicy();
+        using var clients = new Providers.ProviderClients(egress);
+        var authorizers = new Providers.RequestAuthorizers(egress, clock, Microsoft.Extensions.Logging.Abstractions.NullLogger<Providers.RequestAuthorizers>.Instance);
 
-        ProxyHost.Uncompiled(setup).Compile([new Routing.RouteTableCompiler(clients, new Routing.TargetPipelines(clock))], errors);
+        ProxyHost.Uncompiled(setup).Compile([new Routing.RouteTableCompiler(clients, authorizers, new Routing.TargetPipelines(clock))], errors);
 
         Assert.Equal(6, errors.Count);
         Assert.Contains(errors, error => error.Contains("'opnai'", StringComparison.Ordinal));

@@ -17,6 +17,10 @@ public sealed class UsageReaderTests
         },
         // Reasoning beside completion_tokens shows in the total alone.
         { """{"prompt_tokens":10,"completion_tokens":5,"total_tokens":45,"completion_tokens_details":{"reasoning_tokens":30}}""", new TokenUsage { Input = 10, Output = 5, Reasoning = 30 } },
+        // Names that only some providers have for what is read from and written to a cache.
+        { """{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":2,"prompt_tokens_details":{"cached_tokens":8}}""", new TokenUsage { Input = 2, CacheRead = 8, Output = 5 } },
+        { """{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"cached_tokens":6}""", new TokenUsage { Input = 4, CacheRead = 6, Output = 5 } },
+        { """{"prompt_tokens":10,"completion_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":4,"prompt_tokens_details":{"cached_tokens":3,"cache_creation_tokens":4}}""", new TokenUsage { Input = 3, CacheRead = 3, CacheWrite = 4, Output = 5 } },
         // Parts that exceed their whole are cut.
         { """{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":99},"completion_tokens_details":{"reasoning_tokens":99}}""", new TokenUsage { CacheRead = 10, Reasoning = 5 } },
         { """{"prompt_tokens":-3,"completion_tokens":2.5,"prompt_tokens_details":null,"x":{"y":1e400}}""", new TokenUsage { Output = 3 } },

@@ -122,7 +122,11 @@ public sealed class FakeProvider : IAsyncDisposable
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body, context.RequestAborted);
         var request = new FakeProviderRequest(context.Request.Path, body.ToArray(),
-            context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase));
+            context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase))
+        {
+            Method = context.Request.Method,
+            Query = context.Request.QueryString.Value ?? "",
+        };
         await using var abort = context.RequestAborted.UnsafeRegister(static state => ((FakeProviderRequest)state!).MarkAborted(), request);
         var reply = replies.TryDequeue(out var next) ? next : Otherwise(request);
         lock (gate)
@@ -192,6 +196,11 @@ public sealed class FakeProviderRequest(string path, byte[] body, IReadOnlyDicti
     private readonly TaskCompletionSource released = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public string Path { get; } = path;
+
+    public string Method { get; init; } = "POST";
+
+    /// <summary>The query, question mark included; "": none.</summary>
+    public string Query { get; init; } = "";
 
     /// <summary>The body's bytes as they came.</summary>
     public byte[] Body { get; } = body;

@@ -2,9 +2,11 @@ using System.Net.Http.Headers;
 using Gateway;
 using Gateway.Hosting;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using Shared.Tools;
 
 namespace TestSupport;
 
@@ -89,6 +91,7 @@ public sealed class TestGateway : IAsyncDisposable
         {
             var app = Program.Build(Prepare(folder.Path, options), builder =>
             {
+                builder.Services.AddSingleton<RunningRequests>().AddSingleton<IStartupFilter>(services => services.GetRequiredService<RunningRequests>());
                 builder.Logging.ClearProviders().AddProvider(logs).SetMinimumLevel(LogLevel.Debug);
                 if (options.Clock is { } clock)
                 {
@@ -99,7 +102,10 @@ public sealed class TestGateway : IAsyncDisposable
             try
             {
                 options.Endpoints?.Invoke(app);
-                return new TestGateway(app, folder, await Server.StartAsync(app, cancellationToken), logs);
+                var gateway = new TestGateway(app, folder, await Server.StartAsync(app, cancellationToken), logs);
+                // Its own tools, which come a moment after the port is open.
+                await gateway.WaitForToolServerAsync("gateway", state => state.State == "connected", cancellationToken);
+                return gateway;
             }
             catch
             {
@@ -112,6 +118,27 @@ public sealed class TestGateway : IAsyncDisposable
             folder.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Completes when the gateway is done with all requests, and so has billed those that were answered.</summary>
+    public Task IdleAsync() => app.Services.GetRequiredService<RunningRequests>().IdleAsync();
+
+    /// <summary>Waits until a tool server has reached a state.</summary>
+    public async Task WaitForToolServerAsync(string server, Func<ToolServerState, bool> reached, CancellationToken cancellationToken)
+    {
+        var states = app.Services.GetRequiredService<IToolServerStates>();
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Look(ToolServerState? _)
+        {
+            if (states.ReadAll().Any(state => state.Id == server && reached(state)))
+            {
+                done.TrySetResult();
+            }
+        }
+        states.Changed += Look;
+        Look(null);
+        await done.Task.WaitAsync(TimeSpan.FromSeconds(30), cancellationToken);
+        states.Changed -= Look;
     }
 
     /// <summary>A client that sends a key of one's choice, or none. Its owner disposes of it.</summary>

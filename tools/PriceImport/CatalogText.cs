@@ -78,6 +78,10 @@ internal static class CatalogText
                 writer.WriteEndObject();
             }
             WriteAmount(writer, "perRequest", price.PerRequest == 0 ? null : price.PerRequest);
+            WriteAmount(writer, "perImage", price.PerImage);
+            WriteAmount(writer, "perAudioMinute", price.PerAudioMinute);
+            WriteAmount(writer, "perMillionCharacters", price.PerMillionCharacters);
+            WriteAmount(writer, "perSearch", price.PerSearch);
             WriteAmount(writer, "maxInputTokens", price.MaxInputTokens);
             WriteAmount(writer, "maxOutputTokens", price.MaxOutputTokens);
             if (price.Unbilled.Count > 0)

@@ -27,6 +27,8 @@ internal static class AdminFeature
         admin.MapEntityOperations();
         admin.MapHistoryOperations();
         admin.MapDataEndpoints();
+        admin.MapSignInOperations();
+        admin.MapDefinitionEndpoints();
         app.MapApiDescription();
         return app;
     }

@@ -22,7 +22,7 @@ internal static class DataEndpoints
         new("model", "Only this `provider/model`."),
         new("server", "Only calls of this tool server's tools."),
         new("tool", "Only this `server/tool`."),
-        new("outcome", "Only calls that ended so; `started`: those that are not settled.", """{"type":"string","enum":["started","succeeded","failed","broken","cancelled"]}"""),
+        new("outcome", "Only calls that ended so; `started`: those that are not settled.", """{"type":"string","enum":["started","succeeded","failed","broken","cancelled","refused"]}"""),
         new("format", "CSV in place of JSON; `Accept: text/csv` does as well.", """{"type":"string","enum":["json","csv"],"default":"json"}"""),
     ];
 
@@ -81,6 +81,20 @@ internal static class DataEndpoints
             Answers = [(Status200OK, "ToolServer")],
         });
         admin.MapOperation("DELETE", "/toolservers/{id}/tools/{tool}/quarantine", ToolServerEndpoints.UnquarantineAsync, static () => new("releaseTool", ToolServers, "Let a tool go that was held back") { Answers = [(Status200OK, "ToolServer")] });
+        admin.MapOperation("GET", "/toolservers/{id}/sign-in", SignInEndpoints.ListAsync, static () => new("listSignIns", ToolServers, "List who has signed in at a tool server") { Answers = [(Status200OK, "SignInList")] });
+        admin.MapOperation("POST", "/toolservers/{id}/sign-in", SignInEndpoints.StartAsync, static () => new("startSignIn", ToolServers, "Make a link by which somebody signs in at a tool server")
+        {
+            Description = "Without a body the link is for the sign-in that everybody shares. It works once, in one browser, and for ten minutes; while it is unused, the same one is given again.",
+            Body = "SignInRequest",
+            BodyOptional = true,
+            Example = """{"subject":"shared"}""",
+            Answers = [(Status200OK, "SignInLink")],
+        });
+        admin.MapOperation("DELETE", "/toolservers/{id}/sign-in", SignInEndpoints.EndAsync, static () => new("endSignIn", ToolServers, "Forget what somebody was granted at a tool server")
+        {
+            Query = [new("subject", "Whose: `shared`, `user:<id>` or `key:<id>`.", """{"type":"string","default":"shared"}""")],
+            Answers = [(Status204NoContent, null)],
+        });
 
         admin.MapOperation("POST", "/backup", BackupEndpoint.AnswerAsync, static () => new("makeBackup", "Backup", "Back up the data while the gateway works")
         {

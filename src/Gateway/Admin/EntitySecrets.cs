@@ -99,9 +99,16 @@ internal static class EntitySecrets
     private static string DestinationOf(EntityName name, JsonObject declaration)
     {
         var upstream = declaration["upstream"] as JsonObject;
-        var address = TextOf(name.Kind == EntityKind.Provider ? declaration["baseUrl"] : upstream?["url"]);
+        var address = TextOf(name.Kind == EntityKind.Provider ? declaration["baseUrl"] : upstream?["url"] ?? upstream?["baseUrl"] ?? upstream?["document"]);
         return address is null ? TextOf(upstream?["command"]) is { } command ? $"the command '{command}'" : "the usual address"
-            : Uri.TryCreate(address, UriKind.Absolute, out var uri) ? uri.GetLeftPart(UriPartial.Authority) : address;
+            : (Uri.TryCreate(address, UriKind.Absolute, out var uri) ? uri.GetLeftPart(UriPartial.Authority) : address) + AuthorityOf(upstream?["auth"] as JsonObject);
+    }
+
+    // A client's secret is for the authorization server, wherever that is said to be.
+    private static string AuthorityOf(JsonObject? auth)
+    {
+        string?[] named = [TextOf(auth?["issuer"]), TextOf(auth?["tokenUrl"]), TextOf((auth?["identityProvider"] as JsonObject)?["tokenUrl"])];
+        return string.Concat(named.OfType<string>().Select(text => $" and {(Uri.TryCreate(text, UriKind.Absolute, out var uri) ? uri.GetLeftPart(UriPartial.Authority) : text)}"));
     }
 
     private static void RequireNoUserInfo(EntityName name, JsonObject declaration)
@@ -133,11 +140,29 @@ internal static class EntitySecrets
         else if (name.Kind == EntityKind.Manifest)
         {
             var upstream = declaration["upstream"] as JsonObject;
+            AddAuth(upstream?["auth"] as JsonObject);
             AddAll(upstream?["headers"], "upstream.headers", "header");
             AddAll(upstream?["env"], "upstream.env", "env");
             AddArguments(upstream?["args"] as JsonArray ?? []);
+            AddAll(upstream?["credentials"], "upstream.credentials", "credential");
+            foreach (var (scheme, parts) in upstream?["credentials"] as JsonObject ?? [])
+            {
+                AddAll(parts, $"upstream.credentials.{scheme}", $"credential.{scheme}");
+            }
+            AddFixed((declaration["expose"] as JsonObject)?["tools"] as JsonArray ?? []);
         }
         return places;
+
+        void AddAuth(JsonObject? auth)
+        {
+            foreach (var (holder, path, member) in new[] { (auth, "upstream.auth", "clientSecret"), (auth, "upstream.auth", "privateKey"), (auth?["identityProvider"] as JsonObject, "upstream.auth.identityProvider", "clientSecret") })
+            {
+                if (TextOf(holder?[member]) is not null)
+                {
+                    places.Add((holder![member]!, $"{path}.{member}", $"{prefix}{path["upstream.".Length..]}.{member}"));
+                }
+            }
+        }
 
         void AddAll(JsonNode? map, string path, string kind)
         {
@@ -146,6 +171,33 @@ internal static class EntitySecrets
                 if (TextOf(value) is not null)
                 {
                     places.Add((value!, $"{path}.{member}", $"{prefix}{kind}.{member}"));
+                }
+            }
+        }
+
+        // A rule has no name of its own, and its place may change: numbered by what is free, too.
+        void AddFixed(JsonArray rules)
+        {
+            var written = rules.ToJsonString(AdminJson.Compact);
+            var number = 0;
+            for (var i = 0; i < rules.Count; i++)
+            {
+                foreach (var (member, value) in (rules[i] as JsonObject)?["setSecret"] as JsonObject ?? [])
+                {
+                    if (TextOf(value) is not { } text)
+                    {
+                        continue;
+                    }
+                    var (path, referred) = ($"expose.tools[{i}].setSecret.{member}", ReferredOf(text));
+                    if (referred is null)
+                    {
+                        do
+                        {
+                            number++;
+                        }
+                        while (Mentions(written, $"{prefix}set.{number}"));
+                    }
+                    places.Add((value!, path, referred ?? $"{prefix}set.{number}"));
                 }
             }
         }

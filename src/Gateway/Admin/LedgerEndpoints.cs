@@ -187,11 +187,15 @@ internal static class LedgerEndpoints
         json.WriteNumber("input", entry.Usage.Input);
         json.WriteNumber("cacheRead", entry.Usage.CacheRead);
         json.WriteNumber("cacheWrite", entry.Usage.CacheWrite);
+        json.WriteNumber("cacheWrite1h", entry.Usage.CacheWrite1h);
         json.WriteNumber("audioInput", entry.Usage.AudioInput);
+        json.WriteNumber("imageInput", entry.Usage.ImageInput);
         json.WriteNumber("output", entry.Usage.Output);
         json.WriteNumber("reasoning", entry.Usage.Reasoning);
         json.WriteNumber("audioOutput", entry.Usage.AudioOutput);
+        json.WriteNumber("imageOutput", entry.Usage.ImageOutput);
         json.WriteEndObject();
+        WriteUnits(json, entry.Usage.Units);
         if (entry.Cost is { } cost)
         {
             json.WriteNumber("costDollars", cost.Dollars);
@@ -208,6 +212,25 @@ internal static class LedgerEndpoints
         json.WriteEndObject();
     }
 
+    private static void WriteUnits(Utf8JsonWriter json, in UnitUsage units)
+    {
+        if (units.Kind == UnitKind.None)
+        {
+            json.WriteNull("units");
+            return;
+        }
+        json.WriteStartObject("units");
+        json.WriteString("kind", NameOf(units.Kind));
+        json.WriteNumber("count", CountOf(units));
+        json.WriteString("variant", units.Variant);
+        json.WriteEndObject();
+    }
+
+    private static string NameOf(UnitKind kind) => JsonNamingPolicy.CamelCase.ConvertName(kind.ToString());
+
+    // Without zeros at the end: 3, and not 3.000.
+    private static decimal CountOf(in UnitUsage units) => units.Thousandths / 1000m / 1.000m;
+
     // Page by page, so that a slow client holds no transaction open and no more than a page in memory.
     private static async Task WriteCsvAsync(HttpContext context, LedgerRequest request, int limit)
     {
@@ -217,6 +240,7 @@ internal static class LedgerEndpoints
         [
             "id", "startedAt", "operation", "requestId", "traceId", "attempt", "key", "user", "team", "customer", "requestedName", "upstream", "name", "servedModel", "settled", "outcome", "status", "error",
             "usageSource", "input", "cacheRead", "cacheWrite", "audioInput", "output", "reasoning", "audioOutput", "costDollars", "reservedDollars", "reservedTokens", "durationMs", "priceVersion", "revision",
+            "cacheWrite1h", "imageInput", "imageOutput", "unit", "units", "unitVariant",
         ];
         foreach (var column in columns)
         {
@@ -227,11 +251,14 @@ internal static class LedgerEndpoints
         {
             foreach (var entry in page.Entries)
             {
+                var isCounted = entry.Usage.Units.Kind != UnitKind.None;
                 csv.Add(entry.Id.ToString()).Add(entry.StartedAt).Add(QueryReader.NameOf(entry.Kind)).Add(entry.RequestId).Add(entry.TraceId).Add(entry.Index).Add(entry.Key).Add(entry.User).Add(entry.Team)
                     .Add(entry.Customer).Add(entry.RequestedName).Add(entry.Upstream).Add(entry.Name).Add(entry.ServedModel).Add(entry.Settled ? "true" : "false").Add(QueryReader.NameOf(entry.Outcome))
                     .Add(entry.Status).Add(entry.Error).Add(QueryReader.NameOf(entry.Source)).Add(entry.Usage.Input).Add(entry.Usage.CacheRead).Add(entry.Usage.CacheWrite).Add(entry.Usage.AudioInput)
                     .Add(entry.Usage.Output).Add(entry.Usage.Reasoning).Add(entry.Usage.AudioOutput).Add(entry.Cost?.Dollars).Add(entry.Reserved.Dollars).Add(entry.ReservedTokens)
-                    .Add(DataJson.Milliseconds(entry.Duration)).Add(entry.PriceVersion).Add(entry.Revision);
+                    .Add(DataJson.Milliseconds(entry.Duration)).Add(entry.PriceVersion).Add(entry.Revision)
+                    .Add(entry.Usage.CacheWrite1h).Add(entry.Usage.ImageInput).Add(entry.Usage.ImageOutput)
+                    .Add(isCounted ? NameOf(entry.Usage.Units.Kind) : null).Add(isCounted ? CountOf(entry.Usage.Units) : (decimal?)null).Add(entry.Usage.Units.Variant);
                 await csv.EndRowAsync();
             }
             limit -= page.Entries.Count;

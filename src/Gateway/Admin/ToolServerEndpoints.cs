@@ -140,6 +140,7 @@ internal static class ToolServerEndpoints
     {
         var since = Now(context) - Counted;
         var counts = await CountAsync(context, since, UsageDimension.Tool, server.State.Id);
+        var definitions = (context.RequestServices.GetService<IToolDefinitions>()?.ReadAll() ?? []).Where(tool => tool.Server == server.State.Id).ToDictionary(tool => tool.Tool, StringComparer.Ordinal);
         await AdminJson.WriteAsync(context, status, json =>
         {
             json.WriteStartObject();
@@ -150,6 +151,7 @@ internal static class ToolServerEndpoints
             json.WriteRawValue(server.ServerInfo ?? "null");
             json.WriteString("lastError", server.LastError);
             json.WriteString("lastWords", server.LastWords.Length == 0 ? null : server.LastWords);
+            WriteBreaker(json, server.Breaker);
             WriteHold(json, server.Hold);
             WriteCalls(json, counts.Values.Aggregate((UsageRow?)null, (sum, row) => new UsageRow { Group = [], Calls = (sum?.Calls ?? 0) + row.Calls, Failed = (sum?.Failed ?? 0) + row.Failed }), since);
             json.WriteStartArray("toolList");
@@ -165,6 +167,8 @@ internal static class ToolServerEndpoints
                 }
                 json.WriteEndObject();
                 WriteCalls(json, counts.GetValueOrDefault($"{server.State.Id}/{tool.Name}"), since);
+                WriteHealth(json, tool.Health);
+                DefinitionEndpoints.WriteMember(json, definitions.GetValueOrDefault(tool.Name));
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -175,6 +179,7 @@ internal static class ToolServerEndpoints
                 json.WriteString("name", tool.Name);
                 json.WriteString("reason", tool.Reason);
                 WriteHold(json, tool.Hold);
+                DefinitionEndpoints.WriteMember(json, definitions.GetValueOrDefault(tool.Name));
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -191,6 +196,40 @@ internal static class ToolServerEndpoints
         json.WriteNumber("tools", server.Tools);
         AdminJson.WriteTexts(json, "quarantined", server.Quarantined);
         json.WriteString("problem", server.Problem);
+    }
+
+    private static void WriteBreaker(Utf8JsonWriter json, ToolServerBreaker? breaker)
+    {
+        if (breaker is null)
+        {
+            json.WriteNull("breaker");
+            return;
+        }
+        json.WriteStartObject("breaker");
+        json.WriteString("state", breaker.State);
+        json.WriteNumber("failuresInRow", breaker.FailuresInRow);
+        DataJson.WriteMoment(json, "retryAt", breaker.RetryAt);
+        json.WriteEndObject();
+    }
+
+    private static void WriteHealth(Utf8JsonWriter json, ToolHealth? health)
+    {
+        if (health is null)
+        {
+            json.WriteNull("health");
+            return;
+        }
+        json.WriteStartObject("health");
+        json.WriteNumber("calls", health.Calls);
+        json.WriteNumber("failures", health.Failures);
+        json.WriteNumber("toolErrors", health.ToolErrors);
+        json.WriteNumber("refused", health.Refused);
+        json.WriteString("lastError", health.LastError);
+        json.WriteNumber("lastErrorCode", health.LastErrorCode);
+        DataJson.WriteMoment(json, "lastErrorAt", health.LastErrorAt);
+        json.WriteNumber("meanMilliseconds", Math.Round(health.MeanLatency.TotalMilliseconds, 3));
+        json.WriteNumber("maxMilliseconds", Math.Round(health.MaxLatency.TotalMilliseconds, 3));
+        json.WriteEndObject();
     }
 
     private static void WriteHold(Utf8JsonWriter json, ToolHold? hold)

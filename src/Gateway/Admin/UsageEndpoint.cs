@@ -143,6 +143,10 @@ internal static class UsageEndpoint
         json.WriteNumber("inputTokens", row.InputTokens);
         json.WriteNumber("cachedTokens", row.CachedTokens);
         json.WriteNumber("outputTokens", row.OutputTokens);
+        json.WriteNumber("images", Plain(row.Images));
+        json.WriteNumber("audioSeconds", Plain(row.AudioSeconds));
+        json.WriteNumber("characters", Plain(row.Characters));
+        json.WriteNumber("searches", Plain(row.Searches));
         json.WriteNumber("costDollars", row.Cost.Dollars);
         json.WriteNumber("unknownCostCalls", row.UnknownCostCalls);
         json.WriteNumber("unsettledCalls", row.UnsettledCalls);
@@ -151,6 +155,9 @@ internal static class UsageEndpoint
         DataJson.WriteMilliseconds(json, "longestDurationMs", row.LongestDuration);
         json.WriteEndObject();
     }
+
+    // Without zeros at the end: 3, and not 3.000.
+    private static decimal Plain(decimal units) => units / 1.000m;
 
     private static async Task WriteCsvAsync(HttpContext context, UsageRequest request, UsageReport report)
     {
@@ -162,7 +169,7 @@ internal static class UsageEndpoint
         string[] columns =
         [
             .. request.Interval is null ? Array.Empty<string>() : ["start"], .. request.GroupBy.Select(QueryReader.NameOf), "calls", "failed", "inputTokens", "cachedTokens", "outputTokens",
-            "costDollars", "unknownCostCalls", "unsettledCalls", "reservedDollars", "meanDurationMs", "longestDurationMs",
+            "costDollars", "unknownCostCalls", "unsettledCalls", "reservedDollars", "meanDurationMs", "longestDurationMs", "images", "audioSeconds", "characters", "searches",
         ];
         foreach (var column in columns)
         {
@@ -180,7 +187,8 @@ internal static class UsageEndpoint
                 csv.Add(value);
             }
             csv.Add(row.Calls).Add(row.Failed).Add(row.InputTokens).Add(row.CachedTokens).Add(row.OutputTokens).Add(row.Cost.Dollars).Add(row.UnknownCostCalls).Add(row.UnsettledCalls)
-                .Add(row.Reserved.Dollars).Add(DataJson.Milliseconds(row.MeanDuration)).Add(DataJson.Milliseconds(row.LongestDuration));
+                .Add(row.Reserved.Dollars).Add(DataJson.Milliseconds(row.MeanDuration)).Add(DataJson.Milliseconds(row.LongestDuration))
+                .Add(Plain(row.Images)).Add(Plain(row.AudioSeconds)).Add(Plain(row.Characters)).Add(Plain(row.Searches));
             await csv.EndRowAsync();
         }
     }

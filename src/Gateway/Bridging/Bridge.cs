@@ -25,8 +25,8 @@ internal sealed class Bridge : IDisposable
     /// <summary>How often the events of one request are taken up again after the gateway closed the stream without an answer.</summary>
     private const int MostResumptions = 20;
 
-    // Clients that end a server wait two seconds before they kill it.
-    private static readonly TimeSpan Drain = TimeSpan.FromSeconds(1);
+    // What was piped in is to be answered, whatever it takes. A client that goes away says so after two seconds with a signal, which ends this wait.
+    private static readonly TimeSpan Drain = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Farewell = TimeSpan.FromMilliseconds(750);
     private static readonly TimeSpan NotificationLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LongestResumption = TimeSpan.FromSeconds(10);
@@ -38,6 +38,8 @@ internal sealed class Bridge : IDisposable
     private readonly TimeProvider clock;
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentDictionary<string, Exchange> underWay = new(StringComparer.Ordinal);
+
+    // Each with whether it comes to an end by itself.
     private readonly ConcurrentDictionary<Task, bool> running = new();
     private long bytesUnderWay;
     private Task inOrder = Task.CompletedTask;
@@ -104,8 +106,7 @@ internal sealed class Bridge : IDisposable
             isWhole = await reading.WaitAsync(cancellationToken);
             if (isWhole)
             {
-                // What was asked before the input ended may still be answered.
-                await Task.WhenAny(Task.WhenAll([.. running.Keys, inOrder]), Task.Delay(Drain, clock, cancellationToken));
+                await Task.WhenAny(Task.WhenAll([.. running.Where(pair => pair.Value).Select(pair => pair.Key), inOrder]), Task.Delay(Drain, clock, cancellationToken));
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -172,7 +173,7 @@ internal sealed class Bridge : IDisposable
         }
         var before = inOrder;
         var task = Task.Run(() => ServeAsync(message, exchange, before), CancellationToken.None);
-        running[task] = true;
+        running[task] = message.Method != "subscriptions/listen";
         _ = task.ContinueWith(done => running.TryRemove(done, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         if (message.Method == "initialize")
         {
@@ -437,6 +438,7 @@ internal sealed class Bridge : IDisposable
     {
         BridgeRequest.Accept(headers);
         headers.TryAddWithoutValidation("MCP-Protocol-Version", HeaderText.Encode(message.StatelessVersion!));
+        headers.TryAddWithoutValidation("x-gateway-bridge", "stdio"); // arguments are in the body alone
         headers.TryAddWithoutValidation("Mcp-Method", HeaderText.Encode(message.Method));
         if (message.Name is not null)
         {

@@ -17,7 +17,7 @@ internal static class BridgeRequest
     /// <param name="isEnough">Whether what was taken is all that was wanted.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <exception cref="BridgeException">It broke off, or is no answer.</exception>
-    public static async Task ReadAsync(GatewayConnection gateway, HttpResponseMessage response, EventPosition? position, MessageSink take, Func<bool> isEnough, CancellationToken cancellationToken)
+    public static async Task ReadAsync(GatewayConnection gateway, HttpResponseMessage response, EventPosition? position, BytesSink take, Func<bool> isEnough, CancellationToken cancellationToken)
     {
         try
         {

@@ -18,7 +18,7 @@ internal static class LedgerCommand
         ("--model", "model", "Only calls of this model, as provider/model."),
         ("--server", "server", "Only calls of this tool server."),
         ("--tool", "tool", "Only calls of this tool, as server/tool."),
-        ("--outcome", "outcome", "Only calls that ended so: started, succeeded, failed, broken, cancelled."),
+        ("--outcome", "outcome", "Only calls that ended so: started, succeeded, failed, broken, cancelled, refused."),
         ("--status", "status", "Only calls that the upstream answered with this HTTP status."),
         ("--error", "error", "Only calls with this short code of an error."),
         ("--min-cost", "minCost", "Only calls that cost at least so many dollars."),

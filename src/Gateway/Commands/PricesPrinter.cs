@@ -46,6 +46,11 @@ internal sealed class PricesPrinter(TextWriter output, DateTimeOffset now)
             {
                 await output.WriteLineAsync($"  per request       {price.PerRequest}");
             }
+            if (!price.UnitRates.IsEmpty)
+            {
+                var variants = price.UnitRates.Where(rate => rate.Variant is not null).Select(rate => $"{rate.Variant} {PriceJson.Text(new Money(rate.Rate).Dollars / 1_000_000)}");
+                await output.WriteLineAsync($"  units             {string.Join(", ", PriceJson.Units(price).Select(unit => $"{unit.Name} {PriceJson.Text(unit.Dollars)}").Concat(variants))}");
+            }
             if (!price.Adjustment.IsNone)
             {
                 await output.WriteLineAsync($"  adjusted by       {price.Adjustment.ToString().Trim(';').Replace(";", ", ", StringComparison.Ordinal)}");
@@ -79,115 +84,22 @@ internal sealed class PricesPrinter(TextWriter output, DateTimeOffset now)
         using (var json = new Utf8JsonWriter(buffer, Indented))
         {
             json.WriteStartArray();
-            foreach (var model in models)
+            foreach (var (provider, model, price) in models)
             {
-                Write(json, model);
+                json.WriteStartObject();
+                PriceJson.Write(json, provider, model, price);
+                json.WriteEndObject();
             }
             json.WriteEndArray();
         }
         await output.WriteLineAsync(Encoding.UTF8.GetString(buffer.ToArray()));
     }
 
-    private static void Write(Utf8JsonWriter json, PricedModel named)
-    {
-        var price = named.Price;
-        json.WriteStartObject();
-        json.WriteString("provider", named.Provider);
-        json.WriteString("model", named.Model);
-        json.WriteString("pricedAs", $"{price.Provider}/{price.Model}");
-        WriteRates(json, price.Rates);
-        json.WriteStartArray("contextTiers");
-        foreach (var tier in price.ContextTiers)
-        {
-            json.WriteStartObject();
-            json.WriteNumber("aboveInputTokens", tier.AboveInputTokens);
-            WriteRates(json, tier.Rates);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartObject("serviceTiers");
-        foreach (var (name, rates) in price.ServiceTiers.OrderBy(tier => tier.Key, StringComparer.Ordinal))
-        {
-            json.WriteStartObject(name);
-            WriteRates(json, rates);
-            json.WriteEndObject();
-        }
-        json.WriteEndObject();
-        json.WriteNumber("perRequest", price.PerRequest.Dollars);
-        WriteLimit(json, "maxInputTokens", price.MaxInputTokens);
-        WriteLimit(json, "maxOutputTokens", price.MaxOutputTokens);
-        json.WriteNumber("maxImageTokens", price.MaxImageTokens);
-        json.WriteNumber("discountPercent", price.Adjustment.Discount / 100m);
-        json.WriteNumber("marginPercent", price.Adjustment.Margin / 100m);
-        json.WriteStartObject("charged");
-        WriteAmount(json, "input", ChargedDollars(price, price.Rates.Input));
-        WriteAmount(json, "output", ChargedDollars(price, price.Rates.Output));
-        json.WriteEndObject();
-        json.WriteStartArray("unbilled");
-        foreach (var name in price.Unbilled)
-        {
-            json.WriteStringValue(name);
-        }
-        json.WriteEndArray();
-        json.WriteBoolean("bounded", price.Bounded);
-        if (price.EffectiveFrom is { } from)
-        {
-            json.WriteString("effectiveFrom", from.UtcDateTime);
-        }
-        else
-        {
-            json.WriteNull("effectiveFrom");
-        }
-        json.WriteString("source", price.Source);
-        json.WriteString("version", price.Version);
-        json.WriteEndObject();
-    }
+    private static string Rates(TokenRates rates) => string.Join(", ", PriceJson.Named(rates).Where(rate => rate.Rate is not null).Select(rate => $"{rate.Name} {Dollars(rate.Rate!.Value)}"));
 
-    private static void WriteRates(Utf8JsonWriter json, TokenRates rates)
-    {
-        foreach (var (name, rate) in Named(rates))
-        {
-            if (rate is { } nano)
-            {
-                WriteAmount(json, name, new Money(nano).Dollars);
-            }
-        }
-    }
+    private static string Charged(ModelPrice price, long rate) => PriceJson.Text(PriceJson.ChargedDollars(price, rate));
 
-    private static void WriteAmount(Utf8JsonWriter json, string name, decimal amount)
-    {
-        json.WritePropertyName(name);
-        json.WriteRawValue(Text(amount));
-    }
-
-    private static void WriteLimit(Utf8JsonWriter json, string name, long? limit)
-    {
-        if (limit is { } tokens)
-        {
-            json.WriteNumber(name, tokens);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
-    }
-
-    private static IEnumerable<(string Name, long? Rate)> Named(TokenRates rates) =>
-    [
-        ("input", rates.Input), ("output", rates.Output), ("cacheRead", rates.CacheRead), ("cacheWrite", rates.CacheWrite), ("cacheWrite1h", rates.CacheWrite1h), ("reasoning", rates.Reasoning),
-        ("audioInput", rates.AudioInput), ("audioOutput", rates.AudioOutput), ("imageInput", rates.ImageInput), ("imageOutput", rates.ImageOutput),
-    ];
-
-    private static string Rates(TokenRates rates) => string.Join(", ", Named(rates).Where(rate => rate.Rate is not null).Select(rate => $"{rate.Name} {Dollars(rate.Rate!.Value)}"));
-
-    private static string Charged(ModelPrice price, long rate) => Text(ChargedDollars(price, rate));
-
-    private static decimal ChargedDollars(ModelPrice price, long rate) =>
-        new Money(rate).Dollars * (PriceAdjustment.Whole - price.Adjustment.Discount) / PriceAdjustment.Whole * (PriceAdjustment.Whole + price.Adjustment.Margin) / PriceAdjustment.Whole;
-
-    private static string Dollars(long rate) => Text(new Money(rate).Dollars);
-
-    private static string Text(decimal dollars) => dollars.ToString("0.############################", CultureInfo.InvariantCulture);
+    private static string Dollars(long rate) => PriceJson.Text(new Money(rate).Dollars);
 
     private static string Limit(long? tokens) => tokens?.ToString(CultureInfo.InvariantCulture) ?? "unknown";
 

@@ -18,6 +18,10 @@ internal static class ToolServersCommand
         command.Subcommands.Add(One("enable", "Serve a disabled tool server again.", output, access, HttpMethod.Post, "/enable"));
         command.Subcommands.Add(Hold("quarantine", "Hold one tool back, at once and until it is released.", output, access, HttpMethod.Put, (id, tool) => $"{id}/tools/{tool}/quarantine", hasTool: true));
         command.Subcommands.Add(Hold("release", "Serve a tool again that was held back.", output, access, HttpMethod.Delete, (id, tool) => $"{id}/tools/{tool}/quarantine", hasTool: true, hasReason: false));
+        foreach (var definitions in DefinitionCommands.Create(output, access))
+        {
+            command.Subcommands.Add(definitions);
+        }
         return command;
     }
 

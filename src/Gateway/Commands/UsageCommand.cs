@@ -19,7 +19,7 @@ internal static class UsageCommand
         ("--user", "user", "Only this user's calls."),
         ("--team", "team", "Only this team's calls."),
         ("--customer", "customer", "Only this customer's calls."),
-        ("--outcome", "outcome", "Only calls that ended so: started, succeeded, failed, broken, cancelled."),
+        ("--outcome", "outcome", "Only calls that ended so: started, succeeded, failed, broken, cancelled, refused."),
         ("--operation", "operation", "Only calls of models, or of tools: model, tool."),
         ("--interval", "interval", "Make a time series: minute, hour, day, week, month."),
         ("--time-zone", "timeZone", "Time zone in which days, weeks and months begin, as Europe/Berlin."),

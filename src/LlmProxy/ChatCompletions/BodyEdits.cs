@@ -1,4 +1,6 @@
 using System.Buffers.Text;
+using LlmProxy.Dialects;
+using LlmProxy.Dialects.Anthropic;
 using LlmProxy.Relay;
 using LlmProxy.Routing;
 
@@ -17,35 +19,60 @@ internal static class BodyEdits
     private static readonly byte[] MaxTokens = "\"max_tokens\""u8.ToArray();
     private static readonly byte[] MaxCompletionTokens = "\"max_completion_tokens\""u8.ToArray();
 
-    /// <summary>The edits that are due for a target.</summary>
+    /// <summary>The edits that are due for a target, in the client's own format.</summary>
     /// <param name="call">The request.</param>
     /// <param name="target">Where it goes.</param>
     /// <param name="outputLimit">The output limit that must stand in the body; null: it stays as it is.</param>
     public static EditList For(ChatCall call, TargetPlan target, long? outputLimit)
     {
         var edits = new EditList();
-        ref readonly var fields = ref call.Fields;
-        if (target.Model != call.Entry.Name)
+        byte[]? besideLimit = null;
+        if (call.Entry.ForeignDefaults is { } defaults && target.Family is DialectFamily)
         {
-            edits.Add(fields.Model.Offset, fields.Model.Length, target.ModelJson);
+            call.LeftOut = new DropReport();
+            besideLimit = defaults.AddTo(call.Body.Bytes.Span, target, outputLimit ?? call.Fields.OutputLimit, edits, call.LeftOut);
         }
-        if (AsksForUsage(call, target))
+        var edit = new BodyEdit
         {
-            AddUsage(edits, fields);
-        }
-        if (outputLimit is { } limit)
-        {
-            AddLimit(edits, fields, target.HonoursMaxCompletionTokens, limit);
-        }
-        if (call.Entry.Defaults.Length > 0)
-        {
-            AddDefaults(edits, call);
-        }
+            Model = target.IsRehosted || (call.Fields.Model.Exists && target.Model != call.Entry.Name) ? target.ModelJson : null,
+            Betas = target.IsRehosted ? AnthropicBetas.ForBody(call, target) : null,
+            OutputLimit = outputLimit,
+            BesideLimit = besideLimit,
+            AsksForUsage = AsksForUsage(call, target),
+            HonoursMaxCompletionTokens = target.HonoursMaxCompletionTokens,
+        };
+        (target.IsRehosted ? target.Upstream : target.Family).Edit(call.Body.Bytes.Span, call.Fields, edit, edits);
+        AddDefaults(edits, call);
         return edits;
     }
 
+    /// <summary>The members that the route adds to requests in OpenAI's older formats, alone.</summary>
+    public static EditList DefaultsOf(ChatCall call)
+    {
+        var edits = new EditList();
+        AddDefaults(edits, call);
+        return edits;
+    }
+
+    /// <summary>The edits of OpenAI's older endpoints.</summary>
+    public static void Add(in RoutedFields fields, in BodyEdit edit, EditList edits)
+    {
+        if (edit.Model is { } model)
+        {
+            edits.Add(fields.Model.Offset, fields.Model.Length, model);
+        }
+        if (edit.AsksForUsage)
+        {
+            AddUsage(edits, fields);
+        }
+        if (edit.OutputLimit is { } limit)
+        {
+            AddLimit(edits, fields, edit.HonoursMaxCompletionTokens, limit);
+        }
+    }
+
     /// <summary>Whether the gateway asks for the usage chunk that the client did not ask for.</summary>
-    public static bool AsksForUsage(ChatCall call, TargetPlan target) => call.Fields.Stream && !call.Fields.WantsUsage && target.Provider.StreamUsage;
+    public static bool AsksForUsage(ChatCall call, TargetPlan target) => target.Family is OpenAiFamily && call.Fields.Stream && !call.Fields.WantsUsage && target.Provider.StreamUsage;
 
     private static void AddUsage(EditList edits, in RoutedFields fields)
     {
@@ -111,6 +138,10 @@ internal static class BodyEdits
     private static void AddDefaults(EditList edits, ChatCall call)
     {
         var defaults = call.Entry.Defaults;
+        if (defaults.Length == 0 || call.Target.Family is not OpenAiFamily)
+        {
+            return;
+        }
         Span<bool> present = defaults.Length <= 32 ? stackalloc bool[defaults.Length] : new bool[defaults.Length];
         RequestScanner.FindMembers(call.Body.Bytes.Span, call.Entry.DefaultNames, present);
         for (var i = 0; i < defaults.Length; i++)

@@ -1,5 +1,8 @@
+using LlmProxy.Dialects;
+using LlmProxy.Neutral;
 using LlmProxy.Relay;
 using LlmProxy.Routing;
+using LlmProxy.Translation;
 using Microsoft.AspNetCore.Http;
 using Shared.Admission;
 using Shared.Http;
@@ -7,8 +10,11 @@ using Shared.Http;
 namespace LlmProxy.ChatCompletions;
 
 /// <summary>One call of a model on its way: what was asked, what it holds, and what went wrong so far.</summary>
-internal sealed class ChatCall(HttpContext context, GatewayRequest request, PooledBody body, RouteEntry entry, TargetPlan first, in RoutedFields fields) : IDisposable
+internal sealed class ChatCall(HttpContext context, GatewayRequest request, PooledBody body, RouteEntry entry, TargetPlan[] targets, in RoutedFields fields) : IDisposable
 {
+    private NeutralRequest? neutral;
+    private GatewayError? undecodable;
+
     /// <summary>A field, so that this large value is read in place.</summary>
     public readonly RoutedFields Fields = fields;
 
@@ -20,8 +26,8 @@ internal sealed class ChatCall(HttpContext context, GatewayRequest request, Pool
 
     public RouteEntry Entry { get; } = entry;
 
-    /// <summary>The entry's targets that have the endpoint, in their order.</summary>
-    public TargetPlan[] Targets => Entry.TargetsFor(Target.Family);
+    /// <summary>Those of the entry's targets that can answer, in their order; at least one.</summary>
+    public TargetPlan[] Targets { get; } = targets;
 
     /// <summary>Cancelled when the client leaves.</summary>
     public CancellationToken Aborted { get; } = context.RequestAborted;
@@ -29,7 +35,25 @@ internal sealed class ChatCall(HttpContext context, GatewayRequest request, Pool
     public RequestLease Lease { get; set; } = null!;
 
     /// <summary>The target that is being tried.</summary>
-    public TargetPlan Target { get; set; } = first;
+    public TargetPlan Target { get; set; } = targets[0];
+
+    /// <summary>The request as it was encoded for <see cref="Target"/>; null: it is relayed as it is.</summary>
+    public TranslatedRequest? Translated { get; set; }
+
+    /// <summary>What was left out of the request on its way to <see cref="Target"/>; null: nothing.</summary>
+    public DropReport? Dropped => Translated?.Dropped ?? LeftOut;
+
+    /// <summary>What was left out of a request that is relayed: defaults of the route that its format has no word for.</summary>
+    public DropReport? LeftOut { get; set; }
+
+    /// <summary>Whether what a translation cannot express is a reason to refuse the request.</summary>
+    public bool IsStrict { get; init; }
+
+    /// <summary>See <see cref="AddressedCall.JsonArray"/>.</summary>
+    public bool JsonArray { get; init; }
+
+    /// <summary>No fewer than the tokens of the request's text, in whatever format it goes up.</summary>
+    public long InputBytes => Math.Max(Body.Bytes.Length, Translated?.Body.Length ?? 0);
 
     /// <summary>Attempts begun so far.</summary>
     public int Attempts { get; set; }
@@ -57,6 +81,24 @@ internal sealed class ChatCall(HttpContext context, GatewayRequest request, Pool
         {
             Error = error;
         }
+    }
+
+    /// <summary>Those of the client's headers that mean something and have no place at a target.</summary>
+    public IReadOnlyList<string> LostHeaders(TargetPlan target) => target.LostHeaders.Count == 0 ? [] : [.. target.LostHeaders.Where(Context.Request.Headers.ContainsKey)];
+
+    /// <summary>The request in the neutral form, decoded when it is first asked for.</summary>
+    public GatewayError? Decode(out NeutralRequest? decoded)
+    {
+        if (neutral is null && undecodable is null)
+        {
+            undecodable = Target.Family.Dialect!.Decode(BodyEdits.DefaultsOf(this) is { Count: > 0 } edits ? edits.Apply(Body.Bytes) : Body.Bytes, Fields.Stream, out neutral);
+            if (neutral is not null && Target.Family is not OpenAiFamily)
+            {
+                Entry.ForeignDefaults?.AddTo(neutral);
+            }
+        }
+        decoded = neutral;
+        return undecodable;
     }
 
     public void Dispose()

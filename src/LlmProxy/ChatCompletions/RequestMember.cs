@@ -29,6 +29,9 @@ internal enum RequestMember
     /// <summary>How many candidates a text completion makes and bills.</summary>
     BestOf,
 
+    /// <summary>Whether a text completion repeats its prompt in each answer.</summary>
+    Echo,
+
     /// <summary>What is embedded.</summary>
     EmbeddingInput,
 
@@ -55,7 +58,7 @@ internal static class MemberNames
     /// <param name="reader">Stands on a property name.</param>
     /// <param name="family">The endpoint that is called.</param>
     /// <param name="name">The member's name for messages; "" for one that is not recognised.</param>
-    public static RequestMember Recognise(ref Utf8JsonReader reader, EndpointFamily family, out string name)
+    public static RequestMember Recognise(ref Utf8JsonReader reader, OpenAiFamily family, out string name)
     {
         if (!reader.ValueIsEscaped)
         {

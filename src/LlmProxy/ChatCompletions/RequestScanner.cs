@@ -22,12 +22,13 @@ internal ref struct RequestScanner
 
     private Utf8JsonReader reader;
     private RoutedFields fields;
-    private readonly EndpointFamily family;
+    private readonly OpenAiFamily family;
     private int seen;
     private int bestOf;
     private int prompts = 1;
+    private bool echoes;
 
-    private RequestScanner(ReadOnlySpan<byte> body, EndpointFamily family)
+    private RequestScanner(ReadOnlySpan<byte> body, OpenAiFamily family)
     {
         this.family = family;
         reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
@@ -36,12 +37,17 @@ internal ref struct RequestScanner
 
     /// <summary>Scans a body.</summary>
     /// <returns>Null, or why the body is refused.</returns>
-    public static GatewayError? Scan(ReadOnlySpan<byte> body, EndpointFamily family, out RoutedFields fields)
+    public static GatewayError? Scan(ReadOnlySpan<byte> body, OpenAiFamily family, out RoutedFields fields)
     {
         var scanner = new RequestScanner(body, family);
         try
         {
             var error = scanner.Run();
+            if (scanner.echoes)
+            {
+                // Some servers bill the repeated prompt as output: together the answers repeat each prompt once for each of its candidates.
+                scanner.fields.PredictionBytes = (body.Length / scanner.prompts) + 1;
+            }
             fields = scanner.fields;
             return error;
         }
@@ -157,6 +163,9 @@ internal ref struct RequestScanner
             case RequestMember.BestOf:
                 return reader.TokenType == JsonTokenType.Null
                     || (reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out bestOf) && bestOf is >= 1 and <= MaxChoices);
+            case RequestMember.Echo:
+                echoes = reader.TokenType == JsonTokenType.True;
+                return reader.TokenType is JsonTokenType.True or JsonTokenType.False or JsonTokenType.Null;
             case RequestMember.EmbeddingInput:
                 return TextInput.TryTake(ref reader, ref fields, allowsParts: true, out _);
             case RequestMember.ModerationInput:
@@ -281,7 +290,7 @@ internal ref struct RequestScanner
                 reader.Read();
                 if (isType && !(reader.TokenType == JsonTokenType.String && (reader.ValueSpan.SequenceEqual("function"u8) || reader.ValueSpan.SequenceEqual("custom"u8))))
                 {
-                    fields.UnboundedMember ??= "tools";
+                    fields.UnboundedUntranslated ??= "tools";
                 }
                 reader.Skip();
             }
@@ -292,7 +301,7 @@ internal ref struct RequestScanner
     private readonly string Expectation(RequestMember member) => member switch
     {
         RequestMember.Model => "a string",
-        RequestMember.Stream => "true, false or null",
+        RequestMember.Stream or RequestMember.Echo => "true, false or null",
         RequestMember.StreamOptions => "an object whose 'include_usage', given at most once, is true or false",
         RequestMember.MaxTokens or RequestMember.MaxCompletionTokens => $"a whole number from {LeastLimit} to {MaxOutputLimit}",
         RequestMember.Choices or RequestMember.BestOf => $"a whole number from 1 to {MaxChoices}",

@@ -43,13 +43,16 @@ internal struct RoutedFields
 
     public OutputLimitField MaxCompletionTokens;
 
+    /// <summary>The object in which the output limit stands or would stand, where that is not the body itself (Gemini, Bedrock).</summary>
+    public JsonSlice LimitContainer;
+
     /// <summary>How many answers are billed, at least 1: choices or candidates, for each prompt.</summary>
     public int Choices;
 
     /// <summary>The service tier asked for; null: the provider's usual one.</summary>
     public string? ServiceTier;
 
-    /// <summary>Bytes of <c>prediction</c>: rejected parts of it are billed as output.</summary>
+    /// <summary>Bytes of input that may be billed as output of each answer: of <c>prediction</c>, whose rejected parts are, or of a prompt that <c>echo</c> repeats.</summary>
     public int PredictionBytes;
 
     /// <summary>Whether audio is asked for in the output (<c>modalities</c>).</summary>
@@ -64,6 +67,12 @@ internal struct RoutedFields
 
     /// <summary>The first member that makes the price boundless whatever the model costs; null: there is none.</summary>
     public string? UnboundedMember;
+
+    /// <summary>
+    /// The first member that makes the price boundless at a provider of the request's own format alone: a tool that it runs itself, for a price of its own, or a reference to what it
+    /// keeps. Others do not get it. Null: there is none.
+    /// </summary>
+    public string? UnboundedUntranslated;
 
     /// <summary>The larger of the two output limits; null: there is none.</summary>
     public readonly long? OutputLimit => (MaxTokens.Tokens, MaxCompletionTokens.Tokens) switch

@@ -24,7 +24,7 @@ internal static class SpendBound
     {
         ref readonly var fields = ref call.Fields;
         var price = target.Price;
-        var unbounded = UnboundedMember(fields, target.Family, price);
+        var unbounded = UnboundedMember(fields, target);
         var output = !target.Family.HasOutput ? 0 : LimitAsked(call) ?? DefaultLimit(call, target);
         var tokens = EstimatedTokens(call);
         if (unbounded is not null && call.Entry.Route?.FixedReservation is { } reservation)
@@ -57,7 +57,7 @@ internal static class SpendBound
         {
             return isHard || asked != call.Fields.OutputLimit ? asked : null;
         }
-        if (isHard && !(UnboundedMember(call.Fields, target.Family, target.Price) is not null && route?.FixedReservation is not null))
+        if (isHard && !(UnboundedMember(call.Fields, target) is not null && route?.FixedReservation is not null))
         {
             var affordable = target.Price!.AffordableOutput(reserved, InputTokens(call, target.Price), call.Fields.ServiceTier) / call.Fields.Choices - call.Fields.PredictionBytes;
             return Math.Max(1, Math.Min(affordable, DefaultLimit(call, target)));
@@ -71,7 +71,7 @@ internal static class SpendBound
 
     /// <summary>No fewer than the input's tokens.</summary>
     public static long InputTokens(ChatCall call, ModelPrice? price) =>
-        (long)call.Body.Bytes.Length - call.Fields.SpareBytes + call.Entry.DefaultBytes + call.Fields.ImageParts * (price?.MaxImageTokens ?? 0);
+        call.InputBytes - call.Fields.SpareBytes + call.Entry.DefaultBytes + call.Fields.ImageParts * (price?.MaxImageTokens ?? 0);
 
     private static Money UpperBound(ChatCall call, ModelPrice price, long input, long outputPerChoice) =>
         Bounded(price, input, (outputPerChoice + call.Fields.PredictionBytes) * call.Fields.Choices, call.Fields.ServiceTier);
@@ -98,11 +98,16 @@ internal static class SpendBound
         return Math.Min(route?.DefaultOutputTokens ?? target.Family.UsualOutputTokens ?? target.Price?.MaxOutputTokens ?? UsualOutputTokens, route?.MaxOutputTokens ?? long.MaxValue);
     }
 
-    private static string? UnboundedMember(in RoutedFields fields, EndpointFamily family, ModelPrice? price)
+    private static string? UnboundedMember(in RoutedFields fields, TargetPlan target)
     {
+        var price = target.Price;
         if (fields.UnboundedMember is { } member)
         {
             return member;
+        }
+        if (fields.UnboundedUntranslated is { } native && !target.IsTranslated)
+        {
+            return native;
         }
         if (price is null)
         {
@@ -123,7 +128,7 @@ internal static class SpendBound
         }
         if (fields.AudioParts > 0 && price.Rates.AudioInput is null)
         {
-            return family == EndpointFamily.Chat ? "messages[].content[].input_audio" : "input[].input_audio";
+            return target.Family == EndpointFamily.Chat ? "messages[].content[].input_audio" : "input[].input_audio";
         }
         return null;
     }

@@ -24,6 +24,11 @@ internal static class CompletionMembers
             text = "best_of";
             return RequestMember.BestOf;
         }
+        if (name.SequenceEqual("echo"u8))
+        {
+            text = "echo";
+            return RequestMember.Echo;
+        }
         return MemberNames.RecogniseCommon(name, hasOutput: true, out text);
     }
 

@@ -28,8 +28,11 @@ internal static class OpenAiErrors
         new(StatusCodes.Status404NotFound, "model_not_found", $"The model '{name}' does not exist, or this key may not use it. GET /v1/models lists those that it may use.") { Field = "model" };
 
     /// <summary>No target's provider has the endpoint.</summary>
-    public static GatewayError EndpointNotSupported(EndpointFamily family, RouteEntry entry) =>
-        new(StatusCodes.Status404NotFound, "endpoint_not_supported",
+    public static GatewayError EndpointNotSupported(EndpointFamily family, RouteEntry entry) => family == EndpointFamily.InvokeAny
+        ? new(StatusCodes.Status404NotFound, "endpoint_not_supported",
+            $"The body is in no format that could be translated: a body in Anthropic's format has 'anthropic_version', and any other is passed on to Amazon Bedrock alone, but no provider of the model '{entry.Name}' is that ({string.Join(", ", entry.Targets.Select(target => target.Provider.Id).Distinct())}). Use converse, or a model of Amazon Bedrock.")
+        { Field = "model" }
+        : new(StatusCodes.Status404NotFound, "endpoint_not_supported",
             $"No provider of the model '{entry.Name}' has the endpoint /v1{family.Path} ({string.Join(", ", entry.Targets.Select(target => target.Provider.Id).Distinct())}). Use a model of one that has, or correct the provider's 'endpoints'.")
         { Field = "model" };
 
@@ -38,6 +41,9 @@ internal static class OpenAiErrors
 
     public static GatewayError UpstreamRefusedByPolicy { get; } =
         new(StatusCodes.Status502BadGateway, EgressRefusedException.Code, $"The model's provider was not connected to: {EgressRefusedException.ForCallers}");
+
+    public static GatewayError NoCredential { get; } =
+        new(StatusCodes.Status502BadGateway, "no_credential", "The gateway could get no credential for the model's provider, so that nothing was sent to it. Whoever runs the gateway finds the reason in its log.") { Retryable = true };
 
     public static GatewayError UpstreamTimeout { get; } =
         new(StatusCodes.Status504GatewayTimeout, "upstream_timeout", "The model's provider did not answer in time.") { Retryable = true };

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using LlmProxy.ChatCompletions;
 using LlmProxy.Errors;
 using LlmProxy.Routing;
 using Microsoft.AspNetCore.Http;
@@ -12,6 +11,11 @@ internal static class ModelsEndpoint
 {
     public static async Task ListAsync(HttpContext context)
     {
+        if (AnthropicModels.IsAskedFor(context))
+        {
+            await AnthropicModels.ListAsync(context);
+            return;
+        }
         var request = GatewayRequest.Of(context);
         context.Response.ContentType = "application/json";
         await using var json = new Utf8JsonWriter(context.Response.BodyWriter);
@@ -20,7 +24,7 @@ internal static class ModelsEndpoint
         json.WriteStartArray("data"u8);
         foreach (var entry in request.Snapshot.Part<RouteTable>().Entries)
         {
-            if (ChatCompletionsEndpoint.IsGranted(request.Key!, entry.Name))
+            if (ModelEndpoint.IsGranted(request.Key!, entry.Name))
             {
                 Write(json, entry);
             }
@@ -33,8 +37,13 @@ internal static class ModelsEndpoint
     {
         var request = GatewayRequest.Of(context);
         var id = Uri.UnescapeDataString((string)context.Request.RouteValues["id"]!); // the router leaves %2F as it is
+        if (AnthropicModels.IsAskedFor(context))
+        {
+            await AnthropicModels.GetAsync(context, id);
+            return;
+        }
         var entry = request.Snapshot.Part<RouteTable>().Find(id);
-        if (entry is null || !ChatCompletionsEndpoint.IsGranted(request.Key!, entry.Name))
+        if (entry is null || !ModelEndpoint.IsGranted(request.Key!, entry.Name))
         {
             await OpenAiErrorFormat.Instance.WriteAsync(context, OpenAiErrors.ModelNotFound(id));
             return;

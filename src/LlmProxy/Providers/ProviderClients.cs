@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.WebSockets;
 using LlmProxy.Simulator;
 using Shared.Egress;
 using Shared.Snapshots;
@@ -13,6 +14,9 @@ internal sealed class ProviderClient(HttpMessageHandler handler) : IDisposable
     private readonly HttpMessageInvoker invoker = new(handler, disposeHandler: true);
 
     public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => invoker.SendAsync(request, cancellationToken);
+
+    /// <summary>Opens a WebSocket, under the same egress policy.</summary>
+    public Task ConnectAsync(ClientWebSocket socket, Uri address, CancellationToken cancellationToken) => socket.ConnectAsync(address, invoker, cancellationToken);
 
     public void Dispose() => invoker.Dispose();
 }
@@ -47,10 +51,9 @@ internal sealed class ProviderClients(EgressPolicy egress) : IDisposable
     }
 }
 
-/// <summary>The dialects that the relay lane speaks.</summary>
+/// <summary>What providers may speak besides the dialects.</summary>
 internal static class ProviderDialects
 {
-    public const string OpenAiChat = "openai-chat";
-
+    /// <summary>The built-in provider, which answers offline as an OpenAI-compatible one would.</summary>
     public const string Simulator = "simulator";
 }

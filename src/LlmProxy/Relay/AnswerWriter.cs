@@ -1,6 +1,8 @@
 using System.Buffers;
 using LlmProxy.ChatCompletions;
+using LlmProxy.Dialects;
 using LlmProxy.Errors;
+using LlmProxy.Neutral;
 using Microsoft.Extensions.Logging;
 using Shared.Http;
 
@@ -21,17 +23,22 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         ResponseHeaders.Relay(call, answer.Response!.Headers);
         ResponseHeaders.Describe(call, answer);
         ResponseHeaders.Describe(call);
-        if (answer.Response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var values) && values.ToString() is var type && ResponseHeaders.IsPlain(type))
+        if (answer.Target.HasForeignErrors)
+        {
+            response.ContentType = answer.Stream is null || call.JsonArray ? "application/json" : answer.Target.Family.Dialect!.StreamType;
+        }
+        else if (answer.Response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var values) && values.ToString() is var type && ResponseHeaders.IsPlain(type))
         {
             response.ContentType = type;
         }
         if (answer.Body is { } body)
         {
-            response.ContentLength = body.Bytes.Length;
-            await response.BodyWriter.WriteAsync(body.Bytes, call.Aborted);
+            var bytes = answer.Translated?.WrittenMemory ?? body.Bytes;
+            response.ContentLength = bytes.Length;
+            await response.BodyWriter.WriteAsync(bytes, call.Aborted);
             return;
         }
-        response.ContentType ??= "text/event-stream";
+        response.ContentType ??= answer.Target.Family.Dialect?.StreamType ?? "text/event-stream";
         response.Headers.CacheControl = "no-cache";
         response.Headers["x-accel-buffering"] = "no";
         await CopyAsync(call, answer, answer.Stream!);
@@ -41,6 +48,7 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
     public static async Task WriteFailureAsync(ChatCall call)
     {
         ResponseHeaders.Describe(call);
+        // What another format said was noted as the gateway's own error.
         if (call.HttpError is { } upstream)
         {
             call.Context.Response.Headers["x-gateway-provider"] = upstream.Target.ProviderHeader;
@@ -49,7 +57,28 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         }
         else
         {
-            await OpenAiErrorFormat.Instance.WriteAsync(call.Context, call.Error ?? OpenAiErrors.UpstreamFailed);
+            await call.Target.Family.Errors.WriteAsync(call.Context, call.Error ?? OpenAiErrors.UpstreamFailed);
+        }
+    }
+
+    /// <summary>Notes which provider keeps an answer, for a client that asks for it again; keeps it here if the provider does not.</summary>
+    /// <param name="call">The request.</param>
+    /// <param name="answer">How it was answered.</param>
+    /// <param name="answerId">The answer's id; null: it has none.</param>
+    /// <param name="whole">The whole answer, where the provider does not keep it.</param>
+    public static void Remember(ChatCall call, UpstreamAnswer answer, string? answerId, ReadOnlySpan<byte> whole)
+    {
+        if (answerId is null || call.Context.Features.Get<IAnswerKeeper>() is not { } keeper)
+        {
+            return;
+        }
+        if (answer.Target.Provider.StoresResponses)
+        {
+            keeper.KeepProvider(answerId, answer.Target.Provider.Id);
+        }
+        else if (!whole.IsEmpty)
+        {
+            keeper.KeepRelayed(answerId, whole);
         }
     }
 
@@ -65,7 +94,11 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
                 if (status == StreamStatus.Completed)
                 {
                     // Settled before the last event leaves: whoever sees it finds the budget as it now is.
-                    answer.Succeed(stream.Chunks.Usage, stream.Chunks.ServiceTier, stream.Chunks.Model, stream.BytesReceived);
+                    answer.Succeed(stream.Usage, stream.ServiceTier, stream.Model, stream.BytesReceived);
+                    if (stream is RelayedStream { Watch: { AnswerId: { } id } watch })
+                    {
+                        Remember(call, answer, id, watch.LastData.IsEmpty ? default : JsonMembers.Of(watch.LastData).Take("response"u8).Raw.Span);
+                    }
                 }
                 if (stream.HasReady && !await stream.SendAsync(client, call.Aborted))
                 {
@@ -97,7 +130,7 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
                 _ => AttemptFailure.InvalidResponse,
             };
         }
-        answer.Fail(failure, isFree: false, stream.Chunks.Usage, stream.Chunks.ServiceTier, stream.BytesReceived);
+        answer.Fail(failure, isFree: false, stream.Usage, stream.ServiceTier, stream.BytesReceived, stream.IsUsagePartial);
         if (failure == AttemptFailure.Cancelled)
         {
             logger.ClientLeft(call.Request.RequestId, answer.Target.Provider.Id, answer.Target.Model);
@@ -106,7 +139,7 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         logger.StreamBroke(call.Request.RequestId, answer.Target.Provider.Id, answer.Target.Model, answer.Reason);
         if (status != StreamStatus.Failed)
         {
-            await WriteErrorEventAsync(call, failure == AttemptFailure.Timeout ? Stalled : Truncated);
+            await WriteErrorEventAsync(call, stream, failure == AttemptFailure.Timeout ? Stalled : Truncated);
         }
     }
 
@@ -130,12 +163,10 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         }
     }
 
-    private static async Task WriteErrorEventAsync(ChatCall call, GatewayError error)
+    private static async Task WriteErrorEventAsync(ChatCall call, EventStream stream, GatewayError error)
     {
         var output = new ArrayBufferWriter<byte>(256);
-        output.Write("data: "u8);
-        OpenAiErrorFormat.WriteJson(output, error);
-        output.Write("\n\n"u8);
+        stream.WriteError(error, output);
         await call.Context.Response.BodyWriter.WriteAsync(output.WrittenMemory, call.Aborted);
     }
 }

@@ -34,4 +34,21 @@ internal sealed class EditList
         edits[at] = new Edit(offset, length, replacement);
         Growth += replacement.Length - length;
     }
+
+    /// <summary>The edited body, put together in memory.</summary>
+    public byte[] Apply(ReadOnlyMemory<byte> body)
+    {
+        var edited = new byte[body.Length + Growth];
+        var (from, to) = (0, 0);
+        foreach (var edit in Edits)
+        {
+            body.Span[from..edit.Offset].CopyTo(edited.AsSpan(to));
+            to += edit.Offset - from;
+            edit.Replacement.Span.CopyTo(edited.AsSpan(to));
+            to += edit.Replacement.Length;
+            from = edit.Offset + edit.Length;
+        }
+        body.Span[from..].CopyTo(edited.AsSpan(to));
+        return edited;
+    }
 }

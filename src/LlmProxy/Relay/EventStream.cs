@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Diagnostics;
 using System.IO.Pipelines;
 using Shared.Http;
+using Shared.Pricing;
 
 namespace LlmProxy.Relay;
 
@@ -20,7 +21,7 @@ internal enum StreamStatus
     /// <summary>The upstream said that it failed.</summary>
     Failed,
 
-    /// <summary>What came is no event stream of chat chunks.</summary>
+    /// <summary>What came is no event stream of chat watch.</summary>
     Invalid,
 
     /// <summary>No memory is left for it.</summary>
@@ -28,10 +29,10 @@ internal enum StreamStatus
 }
 
 /// <summary>
-/// An upstream's event stream on its way to the client: only complete events leave, as the very bytes that came. The first of them are held back
-/// until there is content, so that another target can still be asked.
+/// An upstream's event stream on its way to the client. Only complete events leave; the first of them are held back until there is content, so that another
+/// target can still be asked.
 /// </summary>
-internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader chunks, bool dropUsage, bool expectsUsage) : IDisposable
+internal abstract class EventStream(Stream source, BodyMemory memory, StreamFramer framer) : IDisposable
 {
     /// <summary>The largest event, in bytes.</summary>
     public const int MaxEventBytes = 16 * 1024 * 1024;
@@ -42,21 +43,40 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
     private const int MaxHeldBytes = 256 * 1024;
 
     private byte[] buffer = [];
-    private SseFramer framer;
-    private ChunkReader chunks = chunks;
     private int filled;
-    private int ready;
     private long charged;
-    private bool isError;
-
-    /// <summary>What the stream said so far.</summary>
-    public ref readonly ChunkReader Chunks => ref chunks;
 
     /// <summary>Bytes received so far; no fewer than the tokens they hold.</summary>
     public long BytesReceived { get; private set; }
 
-    /// <summary>The data of the event in which the upstream said that it failed.</summary>
-    public ReadOnlyMemory<byte> ErrorData { get; private set; }
+    /// <summary>What was used, as far as the stream said it.</summary>
+    public abstract TokenUsage? Usage { get; }
+
+    /// <summary>Whether <see cref="Usage"/> is a beginning: nobody knows then what was produced until the stream broke off.</summary>
+    public bool IsUsagePartial => Usage is { } usage && (SaysPartial || (ContentBegun && usage.TotalOutput == 0));
+
+    /// <summary>The tier that served it; null: not said.</summary>
+    public abstract string? ServiceTier { get; }
+
+    /// <summary>The model's name where it differs from the expected one.</summary>
+    public abstract string? Model { get; }
+
+    /// <summary>Whether there is anything to send.</summary>
+    public abstract bool HasReady { get; }
+
+    /// <summary>Whether there was anything that a user would see.</summary>
+    protected abstract bool ContentBegun { get; }
+
+    /// <summary>Whether the format's own order of events says that the usage so far is a beginning.</summary>
+    protected abstract bool SaysPartial { get; }
+
+    /// <summary>Bytes that are held back for want of content.</summary>
+    protected abstract int Held { get; }
+
+    /// <summary>What has come and was not given up.</summary>
+    protected Span<byte> Received => buffer.AsSpan(0, filled);
+
+    protected StreamFramer Framer => framer;
 
     /// <summary>Reads until there is content to send. Nothing has been sent when it returns.</summary>
     /// <returns><see cref="StreamStatus.Open"/> or <see cref="StreamStatus.Completed"/>: there is something to send. Otherwise the attempt has failed.</returns>
@@ -67,9 +87,9 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
             var status = await ReadAsync(deadline, stall, request);
             if (status != StreamStatus.Open)
             {
-                return status == StreamStatus.Completed && !chunks.ContentBegun ? StreamStatus.Invalid : status;
+                return status == StreamStatus.Completed && !ContentBegun ? StreamStatus.Invalid : status;
             }
-            if (chunks.ContentBegun || ready > MaxHeldBytes)
+            if (ContentBegun || Held > MaxHeldBytes)
             {
                 return StreamStatus.Open;
             }
@@ -79,15 +99,13 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
     /// <summary>Sends what is ready. False: the client has left.</summary>
     public async ValueTask<bool> SendAsync(PipeWriter client, CancellationToken cancellationToken)
     {
-        client.Write(buffer.AsSpan(0, ready));
-        Shift(ready);
-        ready = 0;
+        WriteReady(client);
         var flush = await client.FlushAsync(cancellationToken);
         return flush is { IsCompleted: false, IsCanceled: false };
     }
 
-    /// <summary>Whether there is anything to send.</summary>
-    public bool HasReady => ready > 0;
+    /// <summary>Writes the event by which the client's format says that the answer broke off.</summary>
+    public abstract void WriteError(GatewayError error, IBufferWriter<byte> output);
 
     /// <summary>Reads one piece, and takes note of the events that it completes.</summary>
     public async ValueTask<StreamStatus> ReadAsync(Deadline deadline, TimeSpan stall, GatewayRequest request)
@@ -110,7 +128,7 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
         }
         filled += read;
         BytesReceived += read;
-        return read == 0 ? End() : Take();
+        return read == 0 ? End(framer.TakeUnfinished(Received)) : Take();
     }
 
     /// <summary>Reads the end of a stream whose last event has come, so that its connection can serve again. What else comes is no longer of interest.</summary>
@@ -122,7 +140,7 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
         }
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         if (buffer.Length > 0)
         {
@@ -132,71 +150,29 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
         }
     }
 
-    private StreamStatus Take()
+    /// <summary>Takes note of an event.</summary>
+    protected abstract StreamStatus Take(in StreamFrame next);
+
+    /// <summary>The connection ended without the last event.</summary>
+    /// <param name="last">What came of an event that did not end.</param>
+    protected abstract StreamStatus End(in StreamFrame last);
+
+    /// <summary>Writes what is ready.</summary>
+    protected abstract void WriteReady(IBufferWriter<byte> client);
+
+    /// <summary>Gives up so many bytes from the front.</summary>
+    protected void Shift(int bytes)
     {
-        while (framer.TryRead(buffer.AsSpan(0, filled), out var next))
+        if (bytes > 0)
         {
-            var status = Take(next);
-            if (status != StreamStatus.Open)
-            {
-                return status;
-            }
+            buffer.AsSpan(bytes, filled - bytes).CopyTo(buffer);
+            filled -= bytes;
+            framer.Shift(bytes);
         }
-        return StreamStatus.Open;
     }
 
-    private StreamStatus Take(in SseEvent next)
-    {
-        var data = next.DataLines > 1 ? framer.JoinedData : buffer.AsSpan(next.DataOffset, next.DataLength);
-        var kind = chunks.Read(next.DataLines == 0 ? default : data, next.IsNamedError);
-        if (kind == ChunkKind.UsageOnly && dropUsage)
-        {
-            Drop(next);
-            return StreamStatus.Open;
-        }
-        if (kind == ChunkKind.Garbage && !chunks.ContentBegun)
-        {
-            return StreamStatus.Invalid;
-        }
-        ready = next.End;
-        if (kind == ChunkKind.Error)
-        {
-            isError = true;
-            ErrorData = data.ToArray();
-            return StreamStatus.Failed;
-        }
-        return kind == ChunkKind.Done ? StreamStatus.Completed : StreamStatus.Open;
-    }
-
-    /// <summary>
-    /// The connection ended without the last event. Some providers leave out the blank line after it, some the event itself: where every sign says
-    /// that the answer is complete, it is completed here; otherwise it is truncated.
-    /// </summary>
-    private StreamStatus End()
-    {
-        var last = framer.TakeUnfinished(buffer.AsSpan(0, filled));
-        var isDone = last.DataLines == 1 && buffer.AsSpan(last.DataOffset, last.DataLength).SequenceEqual("[DONE]"u8);
-        filled = last.Start;
-        if (isError || !(isDone || (chunks.Finished && (chunks.Usage is not null || !expectsUsage))))
-        {
-            return StreamStatus.Truncated;
-        }
-        return TryAppend("data: [DONE]\n\n"u8) ? StreamStatus.Completed : StreamStatus.OutOfMemory;
-    }
-
-    private bool TryAppend(ReadOnlySpan<byte> text)
-    {
-        if (buffer.Length - filled < text.Length && !TryGrow())
-        {
-            return false;
-        }
-        text.CopyTo(buffer.AsSpan(filled));
-        filled += text.Length;
-        ready = filled;
-        return true;
-    }
-
-    private void Drop(in SseEvent dropped)
+    /// <summary>Takes an event out of what has come, as if it had never been there.</summary>
+    protected void Drop(in StreamFrame dropped)
     {
         buffer.AsSpan(dropped.End, filled - dropped.End).CopyTo(buffer.AsSpan(dropped.Start));
         var length = dropped.End - dropped.Start;
@@ -204,13 +180,36 @@ internal sealed class EventStream(Stream source, BodyMemory memory, ChunkReader 
         framer.Shift(length);
     }
 
-    private void Shift(int bytes)
+    /// <summary>Takes what came of an unfinished event out, and puts another text in its place. False: no memory is left.</summary>
+    protected bool TryReplaceUnfinished(in StreamFrame last, ReadOnlySpan<byte> text)
     {
-        if (bytes > 0)
+        filled = last.Start;
+        if (buffer.Length - filled < text.Length && !TryGrow())
         {
-            buffer.AsSpan(bytes, filled - bytes).CopyTo(buffer);
-            filled -= bytes;
-            framer.Shift(bytes);
+            return false;
+        }
+        text.CopyTo(buffer.AsSpan(filled));
+        filled += text.Length;
+        return true;
+    }
+
+    private StreamStatus Take()
+    {
+        try
+        {
+            while (framer.TryRead(buffer.AsSpan(0, filled), out var next))
+            {
+                var status = Take(next);
+                if (status != StreamStatus.Open)
+                {
+                    return status;
+                }
+            }
+            return StreamStatus.Open;
+        }
+        catch (InvalidDataException)
+        {
+            return StreamStatus.Invalid;
         }
     }
 

@@ -10,7 +10,7 @@ namespace LlmProxy.Relay;
 /// <summary>The headers of an answer: a closed list of the upstream's, and the gateway's own.</summary>
 internal static class ResponseHeaders
 {
-    private static readonly string[] Kept = ["retry-after", "retry-after-ms", "x-should-retry"];
+    private static readonly string[] Kept = ["retry-after", "retry-after-ms", "x-should-retry", "x-amzn-errortype"];
     private static readonly StringValues[] SmallNumbers = [.. Enumerable.Range(0, 32).Select(number => new StringValues(number.ToString(CultureInfo.InvariantCulture)))];
 
     /// <summary>The name under which an upstream's header is passed on, or null: it is not.</summary>
@@ -23,13 +23,24 @@ internal static class ResponseHeaders
             // The account behind the gateway is nobody's business.
             return name.Equals("openai-organization", StringComparison.OrdinalIgnoreCase) || name.Equals("openai-project", StringComparison.OrdinalIgnoreCase) ? null : name;
         }
-        if (name.StartsWith("x-ratelimit-", StringComparison.OrdinalIgnoreCase))
+        if (name.StartsWith("x-ratelimit-", StringComparison.OrdinalIgnoreCase) || name.StartsWith("anthropic-ratelimit-", StringComparison.OrdinalIgnoreCase))
         {
             return limitsAreOurs ? null : name;
         }
-        if (name.Equals("x-request-id", StringComparison.OrdinalIgnoreCase))
+        if (name.Equals("x-request-id", StringComparison.OrdinalIgnoreCase) || name.Equals("request-id", StringComparison.OrdinalIgnoreCase))
         {
             return "x-upstream-request-id";
+        }
+        if (name.StartsWith("x-amzn-", StringComparison.OrdinalIgnoreCase))
+        {
+            if (name.Equals("x-amzn-requestid", StringComparison.OrdinalIgnoreCase))
+            {
+                return "x-upstream-request-id";
+            }
+            if (name.StartsWith("x-amzn-bedrock-", StringComparison.OrdinalIgnoreCase))
+            {
+                return name;
+            }
         }
         foreach (var kept in Kept)
         {
@@ -68,6 +79,15 @@ internal static class ResponseHeaders
         {
             headers["x-gateway-output-limit"] = limit.ToString(CultureInfo.InvariantCulture);
         }
+        var lost = call.LostHeaders(answer.Target);
+        if (call.Dropped is { IsEmpty: false } dropped)
+        {
+            headers["x-gateway-dropped"] = string.Join(", ", dropped.Names.Select(name => IsPlain(name) ? name : "?").Concat(lost));
+        }
+        else if (lost.Count > 0)
+        {
+            headers["x-gateway-dropped"] = string.Join(", ", lost);
+        }
     }
 
     /// <summary>How often upstreams were asked, and where the caller's rate limits stand.</summary>
@@ -75,11 +95,21 @@ internal static class ResponseHeaders
     {
         var headers = call.Context.Response.Headers;
         headers["x-gateway-attempts"] = call.Attempts < SmallNumbers.Length ? SmallNumbers[call.Attempts] : call.Attempts.ToString(CultureInfo.InvariantCulture);
-        if (call.Lease.RequestRate is { } requests)
+        if (call.Target.Family.Dialect?.RequestIdHeader is { } requestId)
+        {
+            headers[requestId] = call.Request.RequestId;
+        }
+        Describe(headers, call.Lease);
+    }
+
+    /// <summary>Where the caller's rate limits stand.</summary>
+    public static void Describe(IHeaderDictionary headers, RequestLease lease)
+    {
+        if (lease.RequestRate is { } requests)
         {
             Add(headers, requests, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
         }
-        if (call.Lease.TokenRate is { } tokens)
+        if (lease.TokenRate is { } tokens)
         {
             Add(headers, tokens, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
         }

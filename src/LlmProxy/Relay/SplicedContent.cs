@@ -1,10 +1,18 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Cryptography;
 
 namespace LlmProxy.Relay;
 
+/// <summary>A request body that is at hand as a whole, and can be hashed without being put together.</summary>
+internal interface IHashedContent
+{
+    /// <summary>SHA-256 of what is sent, hexadecimal.</summary>
+    string Hash();
+}
+
 /// <summary>A request body that is written as slices of the client's with the edits between them; it is never put together in memory.</summary>
-internal sealed class SplicedContent : HttpContent
+internal sealed class SplicedContent : HttpContent, IHashedContent
 {
     private static readonly MediaTypeHeaderValue Json = new("application/json");
 
@@ -20,6 +28,21 @@ internal sealed class SplicedContent : HttpContent
 
     /// <summary>Whether any of it may have been sent. Before that, a failed attempt has cost nothing for certain.</summary>
     public bool Started { get; private set; }
+
+    /// <summary>SHA-256 of what is sent, hexadecimal; nothing is put together for it.</summary>
+    public string Hash()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var position = 0;
+        foreach (var edit in edits.Edits)
+        {
+            hash.AppendData(body.Span[position..edit.Offset]);
+            hash.AppendData(edit.Replacement.Span);
+            position = edit.Offset + edit.Length;
+        }
+        hash.AppendData(body.Span[position..]);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
 
     protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
 

@@ -2,32 +2,13 @@ using System.Buffers;
 
 namespace LlmProxy.Relay;
 
-/// <summary>One complete event of a stream, as places in its buffer.</summary>
-internal struct SseEvent
-{
-    public int Start;
-
-    /// <summary>After its blank line.</summary>
-    public int End;
-
-    public int DataOffset;
-
-    public int DataLength;
-
-    /// <summary>How many data lines it has; with several, <see cref="SseFramer.JoinedData"/> holds them.</summary>
-    public int DataLines;
-
-    /// <summary>Whether it is named <c>error</c>.</summary>
-    public bool IsNamedError;
-}
-
 /// <summary>
 /// Finds the ends of events in bytes that arrive in any pieces: lines end with CRLF, LF or CR, the space after a colon may be missing, comments and
-/// other fields pass. Each byte is looked at once.
+/// other fields pass.
 /// </summary>
-internal struct SseFramer
+internal sealed class SseFramer : StreamFramer
 {
-    private SseEvent current;
+    private StreamFrame current;
     private int lineStart;
     private int scanned;
     private bool sawBytes;
@@ -35,11 +16,12 @@ internal struct SseFramer
     private bool usesCrLf;
     private ArrayBufferWriter<byte>? joined;
 
-    /// <summary>The data of an event that has several data lines, joined by line feeds.</summary>
-    public readonly ReadOnlySpan<byte> JoinedData => joined is null ? default : joined.WrittenSpan;
+    /// <inheritdoc/>
+    /// <remarks>Its data lines, joined by line feeds.</remarks>
+    public override ReadOnlySpan<byte> JoinedData => joined is null ? default : joined.WrittenSpan;
 
-    /// <summary>The next complete event, or false: more bytes are needed.</summary>
-    public bool TryRead(ReadOnlySpan<byte> buffer, out SseEvent complete)
+    /// <inheritdoc/>
+    public override bool TryRead(ReadOnlySpan<byte> buffer, out StreamFrame complete)
     {
         while (true)
         {
@@ -88,13 +70,13 @@ internal struct SseFramer
             }
             current.End = next;
             complete = current;
-            current = new SseEvent { Start = next };
+            current = new StreamFrame { Start = next };
             return true;
         }
     }
 
-    /// <summary>The event that the stream ended in the middle of, as if a blank line followed.</summary>
-    public SseEvent TakeUnfinished(ReadOnlySpan<byte> buffer)
+    /// <inheritdoc/>
+    public override StreamFrame TakeUnfinished(ReadOnlySpan<byte> buffer)
     {
         if (lineStart < buffer.Length)
         {
@@ -104,10 +86,11 @@ internal struct SseFramer
         return current;
     }
 
-    /// <summary>The buffer's content moved towards its front by so many bytes; those before were given up.</summary>
-    public void Shift(int bytes)
+    /// <inheritdoc/>
+    public override void Shift(int bytes)
     {
         current.Start -= bytes;
+        current.NameOffset -= bytes;
         current.DataOffset -= bytes;
         lineStart -= bytes;
         scanned -= bytes;
@@ -132,7 +115,8 @@ internal struct SseFramer
         }
         else if (line.StartsWith("event:"u8))
         {
-            current.IsNamedError = line[6..].Trim((byte)' ').SequenceEqual("error"u8);
+            var offset = start + 6 + (line.Length > 6 && line[6] == (byte)' ' ? 1 : 0);
+            (current.NameOffset, current.NameLength) = (offset, buffer[offset..end].TrimEnd((byte)' ').Length);
         }
     }
 

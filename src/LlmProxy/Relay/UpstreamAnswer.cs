@@ -3,6 +3,7 @@ using LlmProxy.ChatCompletions;
 using LlmProxy.Errors;
 using LlmProxy.Routing;
 using LlmProxy.Telemetry;
+using LlmProxy.Translation;
 using Microsoft.Extensions.Logging;
 using Shared.Admission;
 using Shared.Egress;
@@ -24,8 +25,14 @@ internal enum AttemptFailure
     /// <summary>The client left.</summary>
     Cancelled,
 
+    /// <summary>It did not begin: the target's format cannot express the request.</summary>
+    Inexpressible,
+
     /// <summary>Nothing was sent: no connection.</summary>
     Connect,
+
+    /// <summary>Nothing was sent: no credential for the provider could be had.</summary>
+    NoCredential,
 
     /// <summary>Nothing was sent: the egress policy does not allow the address.</summary>
     RefusedByPolicy,
@@ -44,6 +51,9 @@ internal enum AttemptFailure
 
     /// <summary>The gateway has no memory left for the answer.</summary>
     OutOfMemory,
+
+    /// <summary>The client's request turned out to be none while it was on its way.</summary>
+    BadRequest,
 }
 
 /// <summary>One attempt: its lease, its connection, and what came of it. Settles the lease exactly once.</summary>
@@ -52,6 +62,7 @@ internal sealed class UpstreamAnswer : IDisposable
     private readonly ChatCall call;
     private readonly ILogger logger;
     private readonly AttemptLease? lease;
+    private readonly GatewayError? inexpressibleFor;
 
     public UpstreamAnswer(ChatCall call, AttemptLease lease, Deadline deadline, Activity? activity, ILogger logger)
     {
@@ -66,11 +77,20 @@ internal sealed class UpstreamAnswer : IDisposable
         (Target, Refusal, Failure) = (call.Target, refusal, AttemptFailure.Refused);
     }
 
+    private UpstreamAnswer(ChatCall call, GatewayError inexpressible, ILogger logger)
+    {
+        (this.call, this.logger) = (call, logger);
+        (Target, inexpressibleFor, Failure) = (call.Target, inexpressible, AttemptFailure.Inexpressible);
+    }
+
     public TargetPlan Target { get; }
 
     public AdmissionRefusal? Refusal { get; }
 
     public AttemptFailure Failure { get; private set; }
+
+    /// <summary>Whether the upstream's own reason for the failure was noted.</summary>
+    public bool IsExplained { get; set; }
 
     /// <summary>The upstream's status; 0: none came.</summary>
     public int Status { get; set; }
@@ -89,8 +109,11 @@ internal sealed class UpstreamAnswer : IDisposable
 
     public HttpResponseMessage? Response { get; set; }
 
-    /// <summary>A complete answer; null for a stream.</summary>
+    /// <summary>A complete answer as it came; null for a stream.</summary>
     public PooledBody? Body { get; set; }
+
+    /// <summary>A complete answer in the client's format; null: <see cref="Body"/> is.</summary>
+    public PooledOutput? Translated { get; set; }
 
     /// <summary>A stream that has begun; null for a complete answer.</summary>
     public EventStream? Stream { get; set; }
@@ -101,13 +124,13 @@ internal sealed class UpstreamAnswer : IDisposable
     private long Started { get; }
 
     /// <summary>Whether the same target may be asked again.</summary>
-    public bool CanRetry => Failure is AttemptFailure.Connect or AttemptFailure.Reset or AttemptFailure.Timeout || (Failure == AttemptFailure.HttpError && IsRetryable(Status));
+    public bool CanRetry => Failure is AttemptFailure.Connect or AttemptFailure.NoCredential or AttemptFailure.Reset or AttemptFailure.Timeout || (Failure == AttemptFailure.HttpError && IsRetryable(Status));
 
     /// <summary>Whether another target may be asked.</summary>
-    public bool CanFallBack => CanRetry || Failure is AttemptFailure.Refused or AttemptFailure.RefusedByPolicy or AttemptFailure.InvalidResponse;
+    public bool CanFallBack => CanRetry || Failure is AttemptFailure.Refused or AttemptFailure.Inexpressible or AttemptFailure.RefusedByPolicy or AttemptFailure.InvalidResponse;
 
     /// <summary>Whether it speaks against the target's health.</summary>
-    public bool IsUnhealthy => Failure is AttemptFailure.Connect or AttemptFailure.Reset or AttemptFailure.Timeout or AttemptFailure.InvalidResponse
+    public bool IsUnhealthy => Failure is AttemptFailure.Connect or AttemptFailure.NoCredential or AttemptFailure.Reset or AttemptFailure.Timeout or AttemptFailure.InvalidResponse
         || (Failure == AttemptFailure.HttpError && Status >= 500);
 
     /// <summary>A short word for logs: why another target is asked.</summary>
@@ -119,6 +142,8 @@ internal sealed class UpstreamAnswer : IDisposable
     };
 
     public static UpstreamAnswer Refused(ChatCall call, AdmissionRefusal refusal, ILogger logger) => new(call, refusal, logger);
+
+    public static UpstreamAnswer Inexpressible(ChatCall call, GatewayError error, ILogger logger) => new(call, error, logger);
 
     /// <summary>The attempt has succeeded and used so much.</summary>
     public void Succeed(in TokenUsage? usage, string? serviceTier, string? servedModel, long outputBytes)
@@ -134,7 +159,13 @@ internal sealed class UpstreamAnswer : IDisposable
     }
 
     /// <summary>The attempt has failed. What it used: nothing where it surely cost nothing, else what was reported, else nobody knows.</summary>
-    public void Fail(AttemptFailure failure, bool isFree, in TokenUsage? usage = null, string? serviceTier = null, long outputBytes = 0)
+    /// <param name="failure">What happened.</param>
+    /// <param name="isFree">Whether it surely cost nothing.</param>
+    /// <param name="usage">What was reported; null: nothing.</param>
+    /// <param name="serviceTier">The tier that served it; null: not said.</param>
+    /// <param name="outputBytes">No fewer than the tokens that came.</param>
+    /// <param name="isPartial">Whether the report is a beginning, so that nobody knows what was produced.</param>
+    public void Fail(AttemptFailure failure, bool isFree, in TokenUsage? usage = null, string? serviceTier = null, long outputBytes = 0, bool isPartial = false)
     {
         Failure = failure;
         var outcome = failure switch
@@ -144,13 +175,13 @@ internal sealed class UpstreamAnswer : IDisposable
             _ => CallOutcome.Broken,
         };
         var code = CodeOf(failure);
-        if (usage is { } used)
+        if (usage is { } used && !isPartial)
         {
             Settle(Result(outcome, UsageSource.Reported, code) with { Usage = used, Cost = CostOf(used, serviceTier) });
         }
         else
         {
-            Settle(isFree ? Result(outcome, UsageSource.None, code) with { Cost = Money.Zero } : Unknown(outcome, code, outputBytes));
+            Settle(isFree ? Result(outcome, UsageSource.None, code) with { Cost = Money.Zero } : Unknown(outcome, code, outputBytes, usage, serviceTier));
         }
     }
 
@@ -158,7 +189,9 @@ internal sealed class UpstreamAnswer : IDisposable
     public GatewayError ToError() => Failure switch
     {
         AttemptFailure.Refused => GatewayError.From(Refusal!),
+        AttemptFailure.Inexpressible => inexpressibleFor!,
         AttemptFailure.RefusedByPolicy => OpenAiErrors.UpstreamRefusedByPolicy,
+        AttemptFailure.NoCredential => OpenAiErrors.NoCredential,
         AttemptFailure.Timeout => OpenAiErrors.UpstreamTimeout,
         AttemptFailure.OutOfMemory => GatewayError.BodyMemoryExhausted,
         _ => OpenAiErrors.UpstreamFailed,
@@ -174,8 +207,9 @@ internal sealed class UpstreamAnswer : IDisposable
         lease?.Dispose();
         Response?.Dispose();
         Body?.Dispose();
+        Translated?.Dispose();
         Stream?.Dispose();
-        (Response, Body, Stream) = (null, null, null);
+        (Response, Body, Translated, Stream) = (null, null, null, null);
         Deadline?.Dispose();
         Deadline = null;
     }
@@ -185,7 +219,9 @@ internal sealed class UpstreamAnswer : IDisposable
     private static string CodeOf(AttemptFailure failure) => failure switch
     {
         AttemptFailure.Cancelled => "cancelled",
+        AttemptFailure.Inexpressible => "not_expressible",
         AttemptFailure.Connect => "connect",
+        AttemptFailure.NoCredential => "no_credential",
         AttemptFailure.RefusedByPolicy => EgressRefusedException.Code,
         AttemptFailure.Reset => "reset",
         AttemptFailure.Timeout => "timeout",
@@ -196,11 +232,17 @@ internal sealed class UpstreamAnswer : IDisposable
 
     private AttemptResult Result(CallOutcome outcome, UsageSource source, string? code) => new() { Outcome = outcome, Source = source, Status = Status, Error = code };
 
-    private AttemptResult Unknown(CallOutcome outcome, string? code, long outputBytes)
+    private AttemptResult Unknown(CallOutcome outcome, string? code, long outputBytes, in TokenUsage? partial = null, string? serviceTier = null)
     {
         if (Target.Price is { } price && call.Request.Snapshot.Settings.UnknownUsage == Shared.Snapshots.UnknownUsagePolicy.Reserved)
         {
             return Result(outcome, UsageSource.Reserved, code);
+        }
+        if (partial is { } reported)
+        {
+            // What went in was said; what came out is no more than its bytes.
+            var seen = reported with { Output = Math.Max(reported.Output, outputBytes) };
+            return Result(outcome, UsageSource.Observed, code) with { Usage = seen, Cost = CostOf(seen, serviceTier) is { } cost ? Money.Min(cost, lease!.Reserved) : null };
         }
         return Result(outcome, UsageSource.Observed, code) with
         {
@@ -235,6 +277,10 @@ internal sealed class UpstreamAnswer : IDisposable
     private void Settle(in AttemptResult result)
     {
         lease!.Settle(result);
+        if (Activity is not null && call.Dropped is { IsEmpty: false } dropped)
+        {
+            Activity.SetTag("gateway.dropped", dropped.Names.ToArray());
+        }
         ModelTelemetry.End(Activity, Target, result, Stopwatch.GetElapsedTime(Started));
     }
 }

@@ -38,7 +38,10 @@ internal sealed class FallbackChain(AttemptSender sender, ILogger<FallbackChain>
                 logger.ClientLeft(call.Request.RequestId, target.Provider.Id, target.Model);
                 return null;
             }
-            call.Note(answer.ToError(), skipped: answer.Failure == AttemptFailure.Refused);
+            if (!answer.IsExplained)
+            {
+                call.Note(answer.ToError(), skipped: answer.Failure == AttemptFailure.Refused);
+            }
             if (!answer.CanFallBack)
             {
                 return null;

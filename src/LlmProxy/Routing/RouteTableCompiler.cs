@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
+using LlmProxy.Dialects;
 using LlmProxy.Providers;
 using LlmProxy.Relay;
 using Microsoft.Extensions.Primitives;
@@ -11,10 +12,8 @@ using Shared.Snapshots;
 namespace LlmProxy.Routing;
 
 /// <summary>Compiles providers, routes and prices into the <see cref="RouteTable"/>.</summary>
-internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipelines pipelines) : ISnapshotCompiler
+internal sealed class RouteTableCompiler(ProviderClients clients, RequestAuthorizers authorizers, TargetPipelines pipelines) : ISnapshotCompiler
 {
-    private const string UserAgent = "agent-gateway";
-
     public object Compile(Snapshot snapshot, ICollection<string> errors)
     {
         foreach (var provider in snapshot.Providers.Values)
@@ -41,14 +40,16 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
         return new RouteTable(entries, System.Collections.Frozen.FrozenDictionary.ToFrozenDictionary(usable), (provider, model) => Plan(snapshot, provider, model));
     }
 
+    private static bool IsKnown(string dialect) => dialect is ProviderDialects.Simulator or DialectIds.OpenAiChat || DialectSet.Find(dialect) is not null;
+
     private static bool IsUsable(Provider provider) =>
-        provider.Dialect == ProviderDialects.Simulator || (provider.Dialect == ProviderDialects.OpenAiChat && provider.BaseAddress is { IsAbsoluteUri: true });
+        provider.Dialect == ProviderDialects.Simulator || (IsKnown(provider.Dialect) && provider.BaseAddress is { IsAbsoluteUri: true });
 
     private static void Check(Provider provider, ICollection<string> errors)
     {
-        if (provider.Dialect is not (ProviderDialects.OpenAiChat or ProviderDialects.Simulator))
+        if (!IsKnown(provider.Dialect))
         {
-            errors.Add($"Provider '{provider.Id}' ({provider.Origin}): dialect '{provider.Dialect}' is not known. Use '{ProviderDialects.OpenAiChat}'.");
+            errors.Add($"Provider '{provider.Id}' ({provider.Origin}): dialect '{provider.Dialect}' is not known. Use one of {string.Join(", ", DialectSet.All.Select(dialect => $"'{dialect.Id}'"))}.");
         }
         else if (!IsUsable(provider))
         {
@@ -101,12 +102,18 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
             errors.Add($"Route '{route.Name}': its output limits must lie between 1 and {RequestScanner.MaxOutputLimit}.");
         }
         var defaults = Defaults(route, errors);
+        var foreign = defaults.Length == 0 ? null : new RouteDefaults([.. defaults.SelectMany(member => member.Insertion)]);
+        if (foreign?.Check() is { } wrong)
+        {
+            errors.Add($"Route '{route.Name}': one of its defaults has a value that no request can have: {wrong.Message}");
+        }
         return targets.Count == 0 ? null : new RouteEntry
         {
             Name = route.Name,
             Targets = [.. targets],
             Route = route,
             Defaults = defaults,
+            ForeignDefaults = foreign,
             DefaultNames = [.. defaults.Select(member => member.Name)],
             DefaultBytes = defaults.Sum(member => member.Insertion.Length),
         };
@@ -139,19 +146,22 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
     private TargetPlan Plan(Snapshot snapshot, Provider provider, string model, string requestedName)
     {
         var price = snapshot.Prices.Find(provider.Id, model);
-        var root = provider.Dialect == ProviderDialects.Simulator ? "http://simulator.invalid/v1" : provider.BaseAddress!.AbsoluteUri.TrimEnd('/');
+        var address = ProviderEndpoints.AddressOf(provider, EndpointFamily.Chat, model, stream: false);
         return new TargetPlan
         {
             Provider = provider,
             Model = model,
             ModelJson = Encoding.UTF8.GetBytes(Quote(model)),
             Family = EndpointFamily.Chat,
-            Address = new Uri(root + EndpointFamily.Chat.Path),
+            Upstream = EndpointFamily.Chat,
+            Address = address,
+            StreamAddress = address,
             Start = new AttemptStart { Kind = CallKind.Model, Upstream = provider.Id, Name = model, RequestedName = requestedName, PriceVersion = price?.Version },
             Price = price,
             Client = clients.For(provider),
             Pipeline = pipelines.For(provider, model),
-            Headers = HeadersOf(provider),
+            Headers = ProviderHeaders.Of(provider),
+            Authorizer = authorizers.For(provider),
             SpanName = TargetPlan.SpanNameOf(EndpointFamily.Chat, model),
             Tags = TargetPlan.TagsOf(EndpointFamily.Chat, provider.Id, model),
             HonoursMaxCompletionTokens = provider.OutputLimitMember == "max_completion_tokens",
@@ -159,25 +169,6 @@ internal sealed class RouteTableCompiler(ProviderClients clients, TargetPipeline
             ProviderHeader = ResponseHeaders.IsPlain(provider.Id) ? new StringValues(provider.Id) : StringValues.Empty,
             ModelHeader = ResponseHeaders.IsPlain(model) ? new StringValues(model) : StringValues.Empty,
         };
-    }
-
-    private static KeyValuePair<string, string>[] HeadersOf(Provider provider)
-    {
-        var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase)
-        {
-            ["Accept-Encoding"] = "identity", // what the relay cannot read, it cannot bill
-            ["User-Agent"] = UserAgent,
-        };
-        if (provider.ApiKey is { } key)
-        {
-            headers["Authorization"] = "Bearer " + key;
-        }
-        foreach (var (name, value) in provider.Headers)
-        {
-            headers[name] = value;
-        }
-        headers["Accept-Encoding"] = "identity";
-        return [.. headers];
     }
 
     private static string Quote(string text) => $"\"{JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\"";

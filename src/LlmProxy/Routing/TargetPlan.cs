@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LlmProxy.ChatCompletions;
 using LlmProxy.Providers;
 using LlmProxy.Relay;
 using LlmProxy.Telemetry;
@@ -20,11 +21,32 @@ internal sealed record TargetPlan
     /// <summary>The model's name as a JSON string.</summary>
     public required byte[] ModelJson { get; init; }
 
-    /// <summary>The endpoint that it is prepared for.</summary>
+    /// <summary>The endpoint that the client called.</summary>
     public required EndpointFamily Family { get; init; }
 
-    /// <summary>The endpoint's address.</summary>
+    /// <summary>The provider's endpoint that is called for it. Another one than <see cref="Family"/>: requests and answers are translated.</summary>
+    public required EndpointFamily Upstream { get; init; }
+
+    /// <summary>Whether requests and answers are translated between two formats.</summary>
+    public bool IsTranslated => Upstream != Family && !IsRehosted;
+
+    /// <summary>Whether the provider speaks the client's format in another host's form, so that bytes are relayed, but for the framing of streams: see <see cref="Dialects.Dialect.Format"/>.</summary>
+    public bool IsRehosted { get; private init; }
+
+    /// <summary>Whether the provider's errors have another form than the client's.</summary>
+    public bool HasForeignErrors => Upstream != Family;
+
+    /// <summary>Those of the client's headers that go up.</summary>
+    public IReadOnlyList<string> ForwardedHeaders { get; private init; } = [];
+
+    /// <summary>Those of the client's headers that mean something and have no place at the provider.</summary>
+    public IReadOnlyList<string> LostHeaders { get; private init; } = [];
+
+    /// <summary>The address of <see cref="Upstream"/>.</summary>
     public required Uri Address { get; init; }
+
+    /// <summary>Its address for streams.</summary>
+    public required Uri StreamAddress { get; init; }
 
     public required AttemptStart Start { get; init; }
 
@@ -37,6 +59,9 @@ internal sealed record TargetPlan
 
     /// <summary>Headers of every call: credential, configured headers, and ours.</summary>
     public required KeyValuePair<string, string>[] Headers { get; init; }
+
+    /// <summary>Puts the credential on each request; null: it stands among <see cref="Headers"/>, or there is none.</summary>
+    public RequestAuthorizer? Authorizer { get; init; }
 
     public required string SpanName { get; init; }
 
@@ -53,15 +78,31 @@ internal sealed record TargetPlan
 
     public StringValues ModelHeader { get; init; }
 
-    /// <summary>The same target, prepared for another endpoint.</summary>
-    public TargetPlan For(EndpointFamily family) => this with
+    /// <summary>The same target, prepared for an endpoint; null: its provider has neither that nor one that its calls can be translated for.</summary>
+    public TargetPlan? For(EndpointFamily family)
     {
-        Family = family,
-        Address = new Uri(Address.AbsoluteUri[..^Family.Path.Length] + family.Path),
-        SpanName = SpanNameOf(family, Model),
-        Tags = TagsOf(family, Provider.Id, Model),
-        HonoursMaxCompletionTokens = false, // the other endpoints never knew that name
-    };
+        var upstream = ProviderEndpoints.Has(Provider, family) ? family : family.SubstituteAt(Provider);
+        if (upstream is null)
+        {
+            return null;
+        }
+        var headers = Provider.EndpointAddresses.TryGetValue(upstream.Id, out var address) && address.Auth is not null ? ProviderHeaders.Of(Provider, upstream.Id) : Headers;
+        var isRehosted = upstream != family && upstream.Dialect is { } theirs && family.Dialect?.Format == theirs.Format;
+        return this with
+        {
+            Family = family,
+            Upstream = upstream,
+            IsRehosted = isRehosted,
+            ForwardedHeaders = upstream == family ? family.ForwardedHeaders : isRehosted ? [.. family.ForwardedHeaders.Intersect(upstream.ForwardedHeaders)] : [],
+            LostHeaders = upstream == family ? [] : family.MeaningfulHeaders,
+            Address = ProviderEndpoints.AddressOf(Provider, upstream, Model, stream: false),
+            StreamAddress = ProviderEndpoints.AddressOf(Provider, upstream, Model, stream: true),
+            Headers = [.. headers, .. upstream.Dialect?.RequiredHeaders.Where(required => !headers.Any(header => header.Key.Equals(required.Key, StringComparison.OrdinalIgnoreCase))) ?? []],
+            SpanName = SpanNameOf(family, Model),
+            Tags = TagsOf(family, Provider.Id, Model),
+            HonoursMaxCompletionTokens = HonoursMaxCompletionTokens && family == EndpointFamily.Chat, // the other endpoints never knew that name
+        };
+    }
 
     /// <summary>Its name alone: credentials stand among the rest.</summary>
     public override string ToString() => $"{Provider.Id}/{Model}";
@@ -111,13 +152,16 @@ internal sealed class RouteEntry
     /// <summary>The route's name, or <c>provider/model</c>.</summary>
     public required string Name { get; init; }
 
-    /// <summary>All targets, prepared for chat completions.</summary>
+    /// <summary>All targets.</summary>
     public required TargetPlan[] Targets { get; init; }
 
     /// <summary>The configured route; null for <c>provider/model</c>.</summary>
     public Route? Route { get; init; }
 
     public DefaultMember[] Defaults { get; init; } = [];
+
+    /// <summary>The defaults for requests in other formats; null: there are none.</summary>
+    public RouteDefaults? ForeignDefaults { get; init; }
 
     /// <summary>Bytes that the defaults can add to a body at most; they count as input.</summary>
     public int DefaultBytes { get; init; }
@@ -127,15 +171,6 @@ internal sealed class RouteEntry
 
     private readonly TargetPlan[]?[] byFamily = new TargetPlan[EndpointFamily.All.Count][];
 
-    /// <summary>The targets whose providers have an endpoint, prepared for it when they are first asked for.</summary>
-    public TargetPlan[] TargetsFor(EndpointFamily family) => byFamily[family.Index] ??= Prepare(family);
-
-    private TargetPlan[] Prepare(EndpointFamily family)
-    {
-        if (family == EndpointFamily.Chat && Array.TrueForAll(Targets, target => target.Provider.HasEndpoint(family.Id)))
-        {
-            return Targets;
-        }
-        return [.. Targets.Where(target => target.Provider.HasEndpoint(family.Id)).Select(target => family == EndpointFamily.Chat ? target : target.For(family))];
-    }
+    /// <summary>The targets whose providers have an endpoint, or one that its calls can be translated for, prepared when they are first asked for.</summary>
+    public TargetPlan[] TargetsFor(EndpointFamily family) => byFamily[family.Index] ??= [.. Targets.Select(target => target.For(family)).OfType<TargetPlan>()];
 }

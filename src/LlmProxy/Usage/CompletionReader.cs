@@ -17,6 +17,9 @@ internal struct CompletionFacts
     /// <summary>Whether the model's name differs from the expected one; then <see cref="Model"/> holds it.</summary>
     public string? Model;
 
+    /// <summary>The answer's id, where its dialect's answers can be asked for again by it (Responses); null: not said.</summary>
+    public string? AnswerId;
+
     /// <summary>Whether it is an error, although the status says otherwise.</summary>
     public bool IsError;
 }
@@ -25,7 +28,7 @@ internal struct CompletionFacts
 internal static class CompletionReader
 {
     /// <summary>False: the body is garbage, or only half there.</summary>
-    public static bool TryRead(ReadOnlySpan<byte> body, TargetPlan target, out CompletionFacts facts)
+    public static bool TryRead(ReadOnlySpan<byte> body, OpenAiFamily family, string expectedModel, out CompletionFacts facts)
     {
         facts = default;
         try
@@ -41,7 +44,7 @@ internal static class CompletionReader
                 if (MemberNames.Is(ref reader, "usage"u8))
                 {
                     reader.Read();
-                    facts.Usage = UsageReader.TryRead(ref reader, target.Family.HasOutput, out var usage) ? usage : facts.Usage;
+                    facts.Usage = UsageReader.TryRead(ref reader, family.HasOutput, out var usage) ? usage : facts.Usage;
                 }
                 else if (MemberNames.Is(ref reader, "service_tier"u8))
                 {
@@ -51,11 +54,11 @@ internal static class CompletionReader
                 else if (MemberNames.Is(ref reader, "model"u8))
                 {
                     reader.Read();
-                    facts.Model = ModelOf(ref reader, target.Model);
+                    facts.Model = ModelOf(ref reader, expectedModel);
                 }
                 else
                 {
-                    var (isError, isAnswer) = (MemberNames.Is(ref reader, "error"u8), MemberNames.Is(ref reader, target.Family.Member));
+                    var (isError, isAnswer) = (MemberNames.Is(ref reader, "error"u8), MemberNames.Is(ref reader, family.Member));
                     reader.Read();
                     hasError |= isError && reader.TokenType != JsonTokenType.Null;
                     hasAnswer |= isAnswer;

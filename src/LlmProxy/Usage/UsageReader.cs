@@ -46,6 +46,22 @@ internal static class UsageReader
                 long unused = 0;
                 ReadDetails(ref reader, ref figures.Reasoning, ref unused, ref figures.AudioOutput, ref figures.ImageOutput);
             }
+            else if (MemberNames.Is(ref reader, "server_tool_use"u8))
+            {
+                ReadServerTools(ref reader, ref figures.Searches);
+            }
+            else if (MemberNames.Is(ref reader, "num_search_queries"u8))
+            {
+                TakeLarger(ref reader, ref figures.Searches); // Perplexity's
+            }
+            else if (IsCacheRead(ref reader))
+            {
+                TakeLarger(ref reader, ref figures.Cached);
+            }
+            else if (MemberNames.Is(ref reader, "cache_creation_input_tokens"u8))
+            {
+                TakeLarger(ref reader, ref figures.CacheWrite);
+            }
             else
             {
                 reader.Read();
@@ -60,6 +76,71 @@ internal static class UsageReader
         return figures.HasCounts;
     }
 
+    /// <summary>
+    /// Reads the usage in Groq's <c>x_groq</c>, where its streams have it in their last chunk with a choice, asked for or not (console.groq.com/docs/api-reference#chat-create).
+    /// False, with the value skipped: it is not there.
+    /// </summary>
+    /// <param name="reader">Stands on the value of <c>x_groq</c>.</param>
+    /// <param name="usage">What was used.</param>
+    public static bool TryReadNested(ref Utf8JsonReader reader, out TokenUsage usage)
+    {
+        (usage, var found) = (default, false);
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return false;
+        }
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isUsage = MemberNames.Is(ref reader, "usage"u8);
+            reader.Read();
+            if (!isUsage)
+            {
+                reader.Skip();
+            }
+            else if (TryRead(ref reader, hasOutput: true, out var inner))
+            {
+                (usage, found) = (inner, true);
+            }
+        }
+        return found;
+    }
+
+    /// <summary>Tokens read from a cache, beside the details: DeepSeek's name, Moonshot's, and that of proxies before Anthropic's models.</summary>
+    private static bool IsCacheRead(ref Utf8JsonReader reader) =>
+        MemberNames.Is(ref reader, "prompt_cache_hit_tokens"u8) || MemberNames.Is(ref reader, "cached_tokens"u8) || MemberNames.Is(ref reader, "cache_read_input_tokens"u8);
+
+    /// <summary>Takes a figure that may say again what another one said.</summary>
+    private static void TakeLarger(ref Utf8JsonReader reader, ref long count)
+    {
+        long figure = 0;
+        TryCount(ref reader, ref figure);
+        count = Math.Max(count, figure);
+    }
+
+    /// <summary>What a provider's own tools did, as proxies before Anthropic's models tell it.</summary>
+    private static void ReadServerTools(ref Utf8JsonReader reader, ref long searches)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return;
+        }
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (MemberNames.Is(ref reader, "web_search_requests"u8))
+            {
+                TakeLarger(ref reader, ref searches);
+            }
+            else
+            {
+                reader.Read();
+                reader.Skip();
+            }
+        }
+    }
+
     private static void ReadDetails(ref Utf8JsonReader reader, ref long first, ref long second, ref long audio, ref long image)
     {
         reader.Read();
@@ -72,11 +153,11 @@ internal static class UsageReader
         {
             if (MemberNames.Is(ref reader, "cached_tokens"u8) || MemberNames.Is(ref reader, "reasoning_tokens"u8))
             {
-                TryCount(ref reader, ref first);
+                TakeLarger(ref reader, ref first);
             }
-            else if (MemberNames.Is(ref reader, "cache_write_tokens"u8))
+            else if (MemberNames.Is(ref reader, "cache_write_tokens"u8) || MemberNames.Is(ref reader, "cache_creation_tokens"u8))
             {
-                TryCount(ref reader, ref second);
+                TakeLarger(ref reader, ref second);
             }
             else if (MemberNames.Is(ref reader, "audio_tokens"u8))
             {
@@ -117,7 +198,7 @@ internal static class UsageReader
     private struct Figures
     {
         public bool HasCounts;
-        public long Prompt, Completion, Total, Cached, CacheWrite, AudioInput, ImageInput, Reasoning, AudioOutput, ImageOutput;
+        public long Prompt, Completion, Total, Cached, CacheWrite, AudioInput, ImageInput, Reasoning, AudioOutput, ImageOutput, Searches;
 
         public readonly TokenUsage Disjoint()
         {
@@ -141,6 +222,7 @@ internal static class UsageReader
                 Reasoning = within + beyond,
                 AudioOutput = audioOutput,
                 ImageOutput = imageOutput,
+                Units = Searches > 0 ? UnitUsage.Of(UnitKind.Search, Searches) : default,
             };
         }
     }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Shared.Snapshots;
 
 namespace McpHub.Catalog;
@@ -36,15 +37,22 @@ internal static class MaskedWords
         return words;
     }
 
+    private static IEnumerable<string> FixedSecrets(ToolManifest manifest) =>
+        manifest.Tools.SelectMany(rule => rule.Set.Values).Where(value => value.IsSecret).Select(value => JsonSerializer.Deserialize<string>(value.Json) ?? "");
+
     private static IEnumerable<string> Values(ToolManifest manifest)
     {
-        foreach (var value in manifest.Headers.Values.Concat(manifest.Environment.Values))
+        foreach (var value in manifest.Headers.Values.Concat(manifest.Environment.Values).Concat(FixedSecrets(manifest)))
         {
             // A scheme in front of a credential may be written without it.
             foreach (var part in value.Split(' ').Append(value).Concat(value.Split('\n')).Where(part => part.Length >= ShortestValue))
             {
                 yield return part;
             }
+        }
+        foreach (var value in manifest.OpenApi is { } api ? OpenApi.Credentials.SecretsOf(api) : [])
+        {
+            yield return value;
         }
         foreach (var argument in manifest.Arguments)
         {

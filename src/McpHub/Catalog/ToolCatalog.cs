@@ -1,9 +1,9 @@
 using System.Collections.Immutable;
+using McpHub.Features;
+using McpHub.Catalog.Rules;
 using Shared.Ledger;
-using Shared.Pricing;
 using Shared.Snapshots;
 using Shared.Tools;
-using Shared.VirtualKeys;
 
 namespace McpHub.Catalog;
 
@@ -24,7 +24,9 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
     /// <param name="snapshot">Manifests and settings.</param>
     /// <param name="listed">What each server listed, by its id.</param>
     /// <param name="holds">What admins hold back, by server and tool; null: nothing.</param>
-    public static ToolCatalog Build(Snapshot snapshot, IReadOnlyDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>> listed, ImmutableDictionary<(string Server, string Tool), ToolHold>? holds = null)
+    /// <param name="unapproved">What the review of definitions holds back, by server and tool, with the reason; null: nothing.</param>
+    public static ToolCatalog Build(Snapshot snapshot, IReadOnlyDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>> listed, ImmutableDictionary<(string Server, string Tool), ToolHold>? holds = null,
+        IReadOnlyDictionary<(string Server, string Tool), string>? unapproved = null)
     {
         var tools = new SortedDictionary<string, CatalogTool>(StringComparer.Ordinal);
         var quarantined = ImmutableDictionary.CreateBuilder<string, ImmutableArray<QuarantinedTool>>();
@@ -46,7 +48,16 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
                     bad.Add(new QuarantinedTool(definition.Name, $"Held back by {hold.By}: {hold.Reason}", hold));
                     continue;
                 }
-                var tool = Curate(manifest, definition, curation, snapshot.Settings.MaxToolNameLength);
+                if (unapproved is not null && unapproved.TryGetValue((manifest.Id, definition.Name), out var reason))
+                {
+                    bad.Add(new QuarantinedTool(definition.Name, reason));
+                    continue;
+                }
+                if (Curate(manifest, definition, curation, snapshot.Settings.MaxToolNameLength, out var wrong) is not { } tool)
+                {
+                    bad.Add(new QuarantinedTool(definition.Name, wrong!));
+                    continue;
+                }
                 if (!tools.TryAdd(tool.ExposedName, tool))
                 {
                     bad.Add(new QuarantinedTool(definition.Name, $"Its name here, '{tool.ExposedName}', is taken by '{tools[tool.ExposedName].Server.Id}/{tools[tool.ExposedName].UpstreamName}'."));
@@ -85,55 +96,43 @@ internal sealed record ToolCatalog(ImmutableArray<CatalogTool> Tools, ImmutableD
         return usable;
     }
 
-    private static CatalogTool Curate(ToolManifest manifest, ToolDefinition definition, Curation curation, int maxLength)
+    private static CatalogTool? Curate(ToolManifest manifest, ToolDefinition definition, Curation curation, int maxLength, out string? wrong)
     {
-        var name = ToolNames.Expose(manifest.Id, definition.Name, manifest.Prefix, curation.Name, Curation.IsContested(manifest, definition.Name, curation.Name), maxLength);
+        byte[]? schema = null;
+        CallRules? rules = null;
+        if (curation.HasRules)
+        {
+            wrong = CallRules.Compile(definition, curation, out rules, out schema);
+            if (wrong is not null)
+            {
+                return null;
+            }
+        }
+        wrong = null;
+        var isContested = Curation.IsContested(manifest, definition.Name, curation.Name);
+        var name = ToolNames.Expose(manifest.Id, definition.Name, manifest.Prefix, curation.Name, isContested, maxLength);
+        var local = isContested ? name : curation.Name ?? definition.Name;
+        // A result that was cut has no structured content.
+        var keepsOutputSchema = curation.Result?.OnExcess != ResultExcess.Cut;
+        var clientHeaders = definition.Headers;
+        if (clientHeaders is not null && schema is not null && (wrong = ParameterHeaders.Read(schema, out clientHeaders)) is not null)
+        {
+            return null;
+        }
         return new CatalogTool
         {
             Server = manifest,
             UpstreamName = definition.Name,
             ExposedName = name,
-            Definition = definition.Write(name, curation.Description, curation.Annotations),
+            Definition = ResourceAddresses.InTool(definition.Write(name, curation.Description, curation.Annotations, curation.Title, schema, keepsOutputSchema), manifest),
+            LocalName = local,
+            LocalDefinition = new Lazy<ReadOnlyMemory<byte>>(() => definition.Write(local, curation.Description, curation.Annotations, curation.Title, schema, keepsOutputSchema)),
             Annotations = definition.Annotations.SetItems(curation.Annotations),
             Cost = curation.Cost,
-            Start = new AttemptStart { Kind = CallKind.Tool, Upstream = manifest.Id, Name = definition.Name, RequestedName = name, PriceVersion = "manifest" },
+            Rules = rules,
+            UpstreamHeaders = definition.Headers,
+            ClientHeaders = clientHeaders,
+            Start = new AttemptStart { Kind = CallKind.Tool, Upstream = manifest.Id, Name = definition.Name, RequestedName = name, PriceVersion = "manifest", Rate = curation.Rate },
         };
-    }
-}
-
-/// <summary>What a manifest's rules make of one tool.</summary>
-/// <param name="IsEnabled">Whether it is shown.</param>
-/// <param name="Name">Its name in place of its own; null: its own.</param>
-/// <param name="Description">Its description in place of its own; null: its own.</param>
-/// <param name="Annotations">Annotations set or replaced.</param>
-/// <param name="Cost">The price of one call.</param>
-internal sealed record Curation(bool IsEnabled, string? Name, string? Description, ImmutableDictionary<string, bool> Annotations, Money Cost)
-{
-    /// <summary>Applies all rules that match, in order; of two that say something of the same thing, the later one counts.</summary>
-    public static Curation Of(ToolManifest manifest, string tool)
-    {
-        var curation = new Curation(manifest.ExposeByDefault, null, null, ImmutableDictionary<string, bool>.Empty, Money.Zero);
-        foreach (var rule in manifest.Tools)
-        {
-            if (Glob.IsMatch(rule.Match, tool))
-            {
-                curation = new Curation(rule.Enabled ?? curation.IsEnabled, rule.As ?? curation.Name, rule.Description ?? curation.Description,
-                    curation.Annotations.SetItems(rule.Annotations), rule.Cost ?? curation.Cost);
-            }
-        }
-        return curation;
-    }
-
-    /// <summary>Whether the manifest gives a tool's name to another of its tools. That it says so counts, not whether the server has the other one today.</summary>
-    public static bool IsContested(ToolManifest manifest, string tool, string? wanted)
-    {
-        foreach (var rule in manifest.Tools)
-        {
-            if (rule.As == (wanted ?? tool) && rule.Match != tool)
-            {
-                return true;
-            }
-        }
-        return false;
     }
 }

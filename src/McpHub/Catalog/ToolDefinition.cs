@@ -16,8 +16,11 @@ internal sealed class ToolDefinition
     private readonly ReadOnlyMemory<byte> json;
     private (int Start, int End) nameValue;
     private (int Start, int End) descriptionValue;
+    private (int Start, int End) titleValue;
     private (int Start, int End) annotationsValue;
-    private (int Start, int End) leftOut;
+    private (int Start, int End) inputSchemaValue;
+    private (int Start, int End) outputSchemaMember;
+    private bool outputSchemaFits = true;
 
     private ToolDefinition(ReadOnlyMemory<byte> json) => this.json = json;
 
@@ -26,6 +29,12 @@ internal sealed class ToolDefinition
 
     /// <summary>Its boolean annotations.</summary>
     public ImmutableDictionary<string, bool> Annotations { get; private set; } = ImmutableDictionary<string, bool>.Empty;
+
+    /// <summary>The arguments that requests to its server repeat in headers; null: none.</summary>
+    public ParameterHeaders? Headers { get; private set; }
+
+    /// <summary>Its input schema, raw.</summary>
+    public ReadOnlyMemory<byte> InputSchema => json[inputSchemaValue.Start..inputSchemaValue.End];
 
     /// <summary>Reads a definition.</summary>
     /// <param name="json">One JSON value.</param>
@@ -50,7 +59,10 @@ internal sealed class ToolDefinition
     /// <param name="name">The name that clients see.</param>
     /// <param name="description">Replaces the description; null: it stays.</param>
     /// <param name="overrides">Annotations set or replaced.</param>
-    public byte[] Write(string name, string? description, ImmutableDictionary<string, bool> overrides)
+    /// <param name="title">Replaces the title; null: it stays.</param>
+    /// <param name="inputSchema">Replaces the input schema; null: it stays.</param>
+    /// <param name="keepsOutputSchema">Whether results will be as the output schema says.</param>
+    public byte[] Write(string name, string? description, ImmutableDictionary<string, bool> overrides, string? title = null, byte[]? inputSchema = null, bool keepsOutputSchema = true)
     {
         var edits = new List<(int Start, int End, byte[] Text)> { (nameValue.Start, nameValue.End, RawJson.String(name)) };
         var added = new ArrayBufferWriter<byte>();
@@ -58,14 +70,22 @@ internal sealed class ToolDefinition
         {
             Replace(descriptionValue, "description"u8, RawJson.String(description), edits, added);
         }
+        if (title is not null)
+        {
+            Replace(titleValue, "title"u8, RawJson.String(title), edits, added);
+        }
+        if (inputSchema is not null)
+        {
+            Replace(inputSchemaValue, "inputSchema"u8, inputSchema, edits, added);
+        }
         if (!overrides.IsEmpty)
         {
             Replace(annotationsValue, "annotations"u8, WriteAnnotations(overrides), edits, added);
         }
         edits.Add((nameValue.End, nameValue.End, added.WrittenSpan.ToArray()));
-        if (leftOut != default)
+        if (outputSchemaMember != default && !(outputSchemaFits && keepsOutputSchema))
         {
-            edits.Add((leftOut.Start, leftOut.End, []));
+            edits.Add((outputSchemaMember.Start, outputSchemaMember.End, []));
         }
         var output = new ArrayBufferWriter<byte>(json.Length + 256);
         var position = 0;
@@ -110,7 +130,7 @@ internal sealed class ToolDefinition
             var memberStart = (int)reader.TokenStartIndex;
             if (cutsNext)
             {
-                (leftOut, cutsNext) = ((leftOut.Start, memberStart), false);
+                (outputSchemaMember, cutsNext) = ((outputSchemaMember.Start, memberStart), false);
             }
             reader.Read();
             var start = (int)reader.TokenStartIndex;
@@ -128,27 +148,38 @@ internal sealed class ToolDefinition
                 case "description":
                     descriptionValue = (start, (int)reader.BytesConsumed);
                     break;
+                case "title":
+                    titleValue = (start, (int)reader.BytesConsumed);
+                    break;
                 case "annotations":
                     wrong ??= ReadAnnotations(ref reader);
                     annotationsValue = (start, (int)reader.BytesConsumed);
                     break;
                 case "inputSchema":
+                    wrong ??= hasSchema ? "Its 'inputSchema' stands twice." : null;
                     hasSchema = true;
-                    wrong ??= IsOfObjects(ref reader) ? null : "Its 'inputSchema' has no \"type\": \"object\".";
+                    var isOfObjects = IsOfObjects(ref reader);
+                    wrong ??= isOfObjects ? null : "Its 'inputSchema' has no \"type\": \"object\".";
+                    reader.Skip();
+                    inputSchemaValue = (start, (int)reader.BytesConsumed);
                     break;
                 case "outputSchema":
-                    if (!IsOfObjects(ref reader))
-                    {
-                        // The newest revision allows any schema here; clients of the others refuse a whole list for it, and none needs it.
-                        cutsNext = previousEnd == 0;
-                        leftOut = (cutsNext ? memberStart : previousEnd, (int)reader.BytesConsumed);
-                    }
+                    // The newest revision allows any schema here; clients of the others refuse a whole list for it, and none needs it.
+                    outputSchemaFits = IsOfObjects(ref reader);
+                    reader.Skip();
+                    cutsNext = previousEnd == 0;
+                    outputSchemaMember = (cutsNext ? memberStart : previousEnd, (int)reader.BytesConsumed);
                     break;
                 default:
                     break;
             }
             reader.Skip();
             previousEnd = (int)reader.BytesConsumed;
+        }
+        if (hasSchema && wrong is null)
+        {
+            wrong = ParameterHeaders.Read(InputSchema, out var headers);
+            Headers = headers;
         }
         return string.IsNullOrWhiteSpace(Name) || Name.Length > MaxNameLength ? $"It has no 'name' of 1 to {MaxNameLength} characters."
             : !hasSchema ? "It has no 'inputSchema'."

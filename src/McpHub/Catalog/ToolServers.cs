@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
+using McpHub.Catalog.Pins;
+using McpHub.Features;
 using McpHub.Upstreams;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -21,23 +23,32 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
     private readonly TimeProvider clock;
     private readonly ILogger<ToolServers> logger;
     private readonly ToolHolds? store;
+    private readonly DefinitionReviews? reviews;
     private readonly Lock gate = new();
     private readonly SemaphoreSlim holding = new(1);
     private volatile ImmutableDictionary<(string Server, string Tool), ToolHold> holds = ImmutableDictionary<(string, string), ToolHold>.Empty;
     private readonly Dictionary<string, (string Signature, Upstream Upstream)> upstreams = [];
     private volatile ImmutableDictionary<string, Upstream> running = ImmutableDictionary<string, Upstream>.Empty;
     private volatile ToolCatalog catalog = ToolCatalog.Empty;
+    private volatile IReadOnlyDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>> built = ImmutableDictionary<string, IReadOnlyList<ReadOnlyMemory<byte>>>.Empty;
+    private volatile FeatureCatalog features = FeatureCatalog.Empty;
     private readonly List<Task> ending = [];
     private bool stopped;
 
-    internal ToolServers(SnapshotStore snapshots, ToolServerConnector connect, TimeProvider clock, ILogger<ToolServers> logger, ToolHolds? store = null) =>
-        (this.snapshots, this.connect, this.clock, this.logger, this.store) = (snapshots, connect, clock, logger, store);
+    internal ToolServers(SnapshotStore snapshots, ToolServerConnector connect, TimeProvider clock, ILogger<ToolServers> logger, ToolHolds? store = null, DefinitionReviews? reviews = null) =>
+        (this.snapshots, this.connect, this.clock, this.logger, this.store, this.reviews) = (snapshots, connect, clock, logger, store, reviews);
 
     /// <summary>Raised after the catalog changed, outside the lock of the catalog. Handlers return at once.</summary>
     internal event Action? CatalogChanged;
 
     /// <summary>All tools as they are now.</summary>
     internal ToolCatalog Catalog => catalog;
+
+    /// <summary>What the servers offer beside tools, as it is now.</summary>
+    internal FeatureCatalog Features => features;
+
+    /// <summary>Raised with the server, the server's own address and the scope of the connection (null: the shared one) when a resource changed.</summary>
+    internal event Action<ToolManifest, string, string?>? ResourceUpdated;
 
     /// <inheritdoc/>
     public event Action<ToolServerState>? Changed;
@@ -50,6 +61,11 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
     {
         // What is held back must not be served for a moment, so this comes before the first catalog.
         holds = store?.Read().ToImmutableDictionary(hold => (hold.Server, hold.Tool)) ?? holds;
+        if (reviews is not null)
+        {
+            reviews.Load();
+            reviews.Decided += OnDecision;
+        }
         snapshots.Changed += OnSnapshot;
         if (snapshots.HasCurrent)
         {
@@ -98,8 +114,9 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
             ServerInfo = info.IsEmpty ? null : Encoding.UTF8.GetString(info.Span),
             LastError = state.LastError,
             LastWords = state.LastWords,
+            Breaker = Find(id)?.Health.Breaker,
             Hold = HoldOn(id),
-            Tools = [.. tools.Tools.Where(tool => tool.Server.Id == id).Select(tool => new AdministeredTool(tool.UpstreamName, tool.ExposedName, tool.Annotations)).OrderBy(tool => tool.Name, StringComparer.Ordinal)],
+            Tools = [.. tools.Tools.Where(tool => tool.Server.Id == id).Select(tool => new AdministeredTool(tool.UpstreamName, tool.ExposedName, tool.Annotations) { Health = Find(id)?.Health.Find(tool.UpstreamName) }).OrderBy(tool => tool.Name, StringComparer.Ordinal)],
             // A hold stands although its server does not list the tool now.
             Withheld = [.. state.Quarantined.Select(tool => new WithheldTool(tool.Tool, tool.Reason, tool.Hold)),
                 .. holds.Values.Where(hold => hold.Server == id && hold.Tool.Length > 0 && state.Quarantined.All(tool => tool.Hold != hold)).OrderBy(hold => hold.Tool, StringComparer.Ordinal)
@@ -117,6 +134,9 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
         upstream.Reconnect();
         return true;
     }
+
+    /// <inheritdoc/>
+    public void Hasten(string id) => Find(id)?.Hasten();
 
     /// <inheritdoc/>
     public void Hold(string id, string tool, string reason, ChangedBy by) => ChangeHolds(id, tool, () =>
@@ -191,7 +211,9 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
             }
             foreach (var manifest in wanted.Values.Where(manifest => !upstreams.ContainsKey(manifest.Id)))
             {
-                upstreams[manifest.Id] = (SignatureOf(manifest), new Upstream(manifest, connect, toolsChanged => OnUpstream(manifest, toolsChanged), clock, logger));
+                var upstream = new Upstream(manifest, connect, toolsChanged => OnUpstream(manifest, toolsChanged), clock, logger);
+                upstream.ResourceUpdated += (address, scope) => ResourceUpdated?.Invoke(manifest, address, scope);
+                upstreams[manifest.Id] = (SignatureOf(manifest), upstream);
             }
             running = upstreams.ToImmutableDictionary(pair => pair.Key, pair => pair.Value.Upstream);
         }
@@ -207,31 +229,58 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
         Changed?.Invoke(StateOf(manifest));
     }
 
+    private void OnDecision(string server)
+    {
+        Rebuild();
+        if (snapshots.Current.Manifests.FirstOrDefault(known => known.Id == server) is { } manifest)
+        {
+            Changed?.Invoke(StateOf(manifest));
+        }
+    }
+
+    /// <summary>Whether the catalog has a server's tools. Before it has, nobody can call them, however connected the server is.</summary>
+    private bool IsBuilt(string id) => Find(id) is not { Current.Tools.Count: > 0 } || built.GetValueOrDefault(id) is { Count: > 0 };
+
     private ToolServerState StateOf(ToolManifest manifest)
     {
         var state = UpstreamState.Of(manifest, Find(manifest.Id)?.Current, catalog);
-        var transport = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.StreamableHttp => "http", _ => "built-in" };
-        var name = state.Status switch { UpstreamStatus.Ready => "connected", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
+        var transport = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.StreamableHttp => "http", UpstreamTransport.Sse => "sse", UpstreamTransport.OpenApi => "openapi", _ => "built-in" };
+        var name = state.Status switch { UpstreamStatus.Ready => IsBuilt(manifest.Id) ? "connected" : "connecting", UpstreamStatus.Connecting => "connecting", UpstreamStatus.Waiting => "disconnected", _ => "disabled" };
         return new ToolServerState(manifest.Id, manifest.Title ?? manifest.Id, transport, name, state.Status == UpstreamStatus.Ready ? state.Tools : 0,
-            [.. state.Quarantined.Select(tool => $"{tool.Tool}: {tool.Reason}")], HoldOn(manifest.Id) is { } hold ? ReasonOf(hold) : state.LastError);
+            [.. state.Quarantined.Select(tool => $"{tool.Tool}: {tool.Reason}")], HoldOn(manifest.Id) is { } hold ? ReasonOf(hold) : ProblemOf(state));
     }
+
+    // Of a document that cannot be used, the reason is the gateway's own finding, and the code alone would help nobody.
+    private static string? ProblemOf(UpstreamState state) => state.LastError == UpstreamReasons.InvalidDocument ? $"{state.LastError}: {state.LastWords}" : state.LastError ?? state.Warning;
 
     private void Rebuild()
     {
         lock (gate)
         {
             // Read under the lock: of two that build at once, the later one must not build from the older snapshot.
-            var next = ToolCatalog.Build(snapshots.Current, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools), holds);
+            var listed = running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Tools);
+            var next = ToolCatalog.Build(snapshots.Current, listed, holds, reviews?.Review(snapshots.Current, listed));
             foreach (var (server, tools) in next.Quarantined)
             {
                 foreach (var tool in tools.Except(catalog.Quarantined.GetValueOrDefault(server, [])))
                 {
-                    logger.Quarantined(server, tool.Tool, tool.Reason);
+                    // Names are strangers' texts: nothing in them may break a line of the log.
+                    logger.Quarantined(server, VisibleText.Of(tool.Tool, 256), VisibleText.Of(tool.Reason, 1000));
                 }
             }
-            catalog = next;
+            (catalog, built) = (next, listed);
+            features = FeatureCatalog.Build(snapshots.Current, running.ToDictionary(pair => pair.Key, pair => pair.Value.Current.Offers));
         }
         CatalogChanged?.Invoke();
+    }
+
+    /// <summary>A client's session has ended: the connections that were its own are closed.</summary>
+    internal void EndSession(string sessionId)
+    {
+        foreach (var upstream in running.Values)
+        {
+            upstream.EndSession(sessionId);
+        }
     }
 
     /// <summary>Everything of a manifest that its connection depends on.</summary>
@@ -241,12 +290,18 @@ public sealed class ToolServers : IToolServerStates, IToolServerAdministration, 
         void Add(object? part) => text.Append(CultureInfo.InvariantCulture, $"{part}\u001f");
         Add(manifest.Transport);
         Add(manifest.Url);
+        Add(manifest.OpenApi?.Signature);
         Add(manifest.Command);
         Add(manifest.WorkingDirectory);
         Add(manifest.ConnectTimeout);
         Add(manifest.CallTimeout);
         Add(manifest.MaxMessageBytes);
         Add(manifest.MaxConcurrentCalls);
+        Add(manifest.MaxConnections);
+        Add(manifest.Health);
+        Add(manifest.Protocol);
+        Add(manifest.Session);
+        Add(manifest.Auth?.Signature);
         foreach (var argument in manifest.Arguments)
         {
             Add(argument);

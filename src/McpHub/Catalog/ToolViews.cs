@@ -1,11 +1,14 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
+using McpHub.Search;
 using McpHub.Upstreams;
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
+using Shared.Tools;
 using Shared.VirtualKeys;
 
 namespace McpHub.Catalog;
@@ -18,6 +21,7 @@ internal sealed class ToolViews : IToolViews
 
     private readonly ToolServers servers;
     private readonly ILogger<ToolViews> logger;
+    private readonly ConditionalWeakTable<ToolView, ToolView> searched = [];
     private volatile Cache? cache;
     private int telling;
 
@@ -55,8 +59,13 @@ internal sealed class ToolViews : IToolViews
         }
     }
 
-    public ToolView ViewOf(Snapshot snapshot, VirtualKey key)
+    public ToolView ViewOf(Snapshot snapshot, VirtualKey key, ToolScope scope = default)
     {
+        if (scope.Search)
+        {
+            // Whatever tools there are, these clients are shown the same three, so that nothing of their list ever changes.
+            return searched.GetValue(ViewOf(snapshot, key, scope.Listed), static view => new ToolView(SearchAccess.Definitions, view.Tools, "search"));
+        }
         var current = cache;
         var catalog = servers.Catalog;
         if (current is null || current.Catalog != catalog || current.Snapshot != snapshot)
@@ -67,14 +76,14 @@ internal sealed class ToolViews : IToolViews
         {
             cache = current = new Cache(catalog, snapshot);
         }
-        return current.ViewOf(key);
+        return current.ViewOf(key, scope);
     }
 
     /// <summary>The views under one catalog and one snapshot.</summary>
     private sealed class Cache(ToolCatalog catalog, Snapshot snapshot)
     {
-        private readonly ConcurrentDictionary<string, ToolView> byKey = new(StringComparer.Ordinal);
-        private readonly ConcurrentDictionary<string, ToolView> byGrants = new(StringComparer.Ordinal);
+        private readonly ConcurrentDictionary<(string Key, ToolScope Scope), ToolView> byKey = new();
+        private readonly ConcurrentDictionary<(string Grants, ToolScope Scope), ToolView> byGrants = new();
         private long bytes;
 
         public ToolCatalog Catalog { get; } = catalog;
@@ -84,12 +93,29 @@ internal sealed class ToolViews : IToolViews
         /// <summary>The size of all lists in it.</summary>
         public long Bytes => Volatile.Read(ref bytes);
 
-        public ToolView ViewOf(VirtualKey key) =>
-            byKey.TryGetValue(key.Id, out var view) ? view : byKey.GetOrAdd(key.Id, byGrants.GetOrAdd(SignatureOf(key), _ => Build(key)));
+        public ToolView ViewOf(VirtualKey key, ToolScope scope)
+        {
+            if (byKey.TryGetValue((key.Id, scope), out var view))
+            {
+                return view;
+            }
+            return byKey.GetOrAdd((key.Id, scope), byGrants.GetOrAdd((SignatureOf(key), scope), _ => Build(key, scope)));
+        }
 
-        private ToolView Build(VirtualKey key)
+        private ToolView Build(VirtualKey key, ToolScope scope)
         {
             var tools = Catalog.Tools.Where(tool => IsGranted(key, tool)).ToList();
+            if (scope.Toolset is { } id)
+            {
+                var toolset = Snapshot.Toolsets.GetValueOrDefault(id);
+                tools = [.. tools.Where(tool => toolset?.IncludesTool($"{tool.Server.Id}/{tool.UpstreamName}") == true)];
+            }
+            if (scope.Server is { } server)
+            {
+                tools = [.. tools.Where(tool => tool.Server.Id == server)
+                    .Select(tool => tool with { ExposedName = tool.LocalName, Definition = tool.LocalDefinition.Value })
+                    .OrderBy(tool => tool.ExposedName, StringComparer.Ordinal)];
+            }
             var json = new ArrayBufferWriter<byte>(tools.Sum(tool => tool.Definition.Length + 1) + 2);
             json.Write("["u8);
             for (var i = 0; i < tools.Count; i++)

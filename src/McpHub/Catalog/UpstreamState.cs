@@ -14,15 +14,21 @@ namespace McpHub.Catalog;
 /// <param name="LastWords">The end of what a child process wrote to its error stream, at most 4,096 characters, with the values that its manifest gave it masked. For admins only, and never for logs above debug level.</param>
 public sealed record UpstreamState(string Id, UpstreamStatus Status, DateTimeOffset? Since, string? ProtocolVersion, int Tools, IReadOnlyList<QuarantinedTool> Quarantined, string? LastError, string LastWords)
 {
+    /// <summary>What should be looked at although it is connected; null: nothing.</summary>
+    public string? Warning { get; init; }
+
     internal static UpstreamState Of(ToolManifest manifest, Upstream.Status? status, ToolCatalog catalog) => new(
         manifest.Id,
         status?.State ?? UpstreamStatus.Disabled,
         status?.Since,
         status?.Server?.ProtocolVersion,
         catalog.Tools.Count(tool => tool.Server.Id == manifest.Id),
-        catalog.Quarantined.GetValueOrDefault(manifest.Id, []),
+        [.. catalog.Quarantined.GetValueOrDefault(manifest.Id, []), .. status?.Server?.Unusable ?? []],
         status?.Reason,
-        WordsOf(manifest, status));
+        WordsOf(manifest, status))
+    {
+        Warning = status?.Server?.Warning,
+    };
 
     private static string WordsOf(ToolManifest manifest, Upstream.Status? status)
     {

@@ -15,7 +15,7 @@ namespace McpHub.Serving;
 /// Answers tools/list and plain tools/call as bytes, without the SDK, which would read and write each of them anew (docs/decisions/0002). It takes only requests of which
 /// everything is known to be in order; each other one goes to the SDK, so that refusals are always the SDK's own.
 /// </summary>
-internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegistry sessions, TimeProvider time, ILogger<BytePath> logger)
+internal sealed class BytePath(IToolAccess tools, IToolViews views, HeldCalls held, SessionRegistry sessions, TimeProvider time, ILogger<BytePath> logger)
 {
     /// <summary>After this time without an answer the response's headers go out, so that no client or proxy takes a slow tool for a dead server.</summary>
     public static readonly TimeSpan HeadersAfter = TimeSpan.FromSeconds(10);
@@ -26,13 +26,18 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
     private readonly long keepAliveAfter = (long)(SessionIdleTimeout.TotalSeconds / 4 * time.TimestampFrequency);
 
     /// <summary>Answers a request if it can. False: nothing was done, and the SDK must.</summary>
-    public ValueTask<bool> TryServeAsync(HttpContext context, GatewayRequest caller, RpcMessage message)
+    public ValueTask<bool> TryServeAsync(HttpContext context, GatewayRequest caller, ServedPost post)
     {
+        var message = post.Message;
         if (caller.Key is not { } key || message.Form != RpcForm.Request || message.HasOddParams || message.HasOddMeta || !AcceptsBoth(context.Request.Headers))
         {
             return ValueTask.FromResult(false);
         }
         var isList = message.Method == RequestMethods.ToolsList;
+        if (isList && HasCursor(message))
+        {
+            return ValueTask.FromResult(false);
+        }
         if (!isList && (message.Method != RequestMethods.ToolsCall || message.Name is null || message.HasProgressToken || message.HasOddArguments))
         {
             return ValueTask.FromResult(false);
@@ -40,22 +45,22 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
         ClientSession? session = null;
         var version = context.Request.Headers[ProtocolEras.VersionHeader];
         var stateless = version.Count == 1 && version[0] == ProtocolEras.Stateless;
-        if (stateless ? !StatelessRequest.IsInOrder(context.Request.Headers, message) : !TryFindSession(context.Request.Headers, version, key, message, out session))
+        if (stateless ? !StatelessRequest.IsInOrder(context.Request.Headers, message) : !TryFindSession(context.Request.Headers, version, key, caller.ToolScope, message, out session))
         {
             return ValueTask.FromResult(false);
         }
-        var view = views.ViewOf(caller.Snapshot, key);
+        var view = views.ViewOf(caller.Snapshot, key, caller.ToolScope);
         return isList
             ? ListAsync(context, caller, message, view, session, stateless)
-            : CallAsync(context, caller, message, view, session, stateless);
+            : CallAsync(context, caller, post, view, session, stateless);
     }
 
-    private bool TryFindSession(IHeaderDictionary headers, StringValues version, VirtualKey key, RpcMessage message, out ClientSession? session)
+    private bool TryFindSession(IHeaderDictionary headers, StringValues version, VirtualKey key, ToolScope scope, RpcMessage message, out ClientSession? session)
     {
         var id = headers[ProtocolEras.SessionHeader];
         session = null;
         return id.Count == 1 && sessions.TryFind(id[0]!, out session)
-            && session.KeyId == key.Id
+            && session.KeyId == key.Id && session.Scope == scope
             && session.ProtocolVersion is { } agreed && (StringValues.IsNullOrEmpty(version) || version == agreed)
             && !message.HasReservedMeta
             && !session.IsKeepAliveDue(time.GetTimestamp(), keepAliveAfter);
@@ -71,10 +76,11 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
         return true;
     }
 
-    private async ValueTask<bool> CallAsync(HttpContext context, GatewayRequest caller, RpcMessage message, ToolView view, ClientSession? session, bool stateless)
+    private async ValueTask<bool> CallAsync(HttpContext context, GatewayRequest caller, ServedPost post, ToolView view, ClientSession? session, bool stateless)
     {
+        var message = post.Message;
         var tool = view.Tools.GetValueOrDefault(message.Name!);
-        if (session is not null && tool?.Server.CallTimeout > SessionIdleTimeout / 2)
+        if (session is not null && tool?.LongestCall > SessionIdleTimeout / 2)
         {
             // The SDK must see a call that may last so long, or it would take the session for idle meanwhile.
             return false;
@@ -89,10 +95,14 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
         var cancellationToken = cancellation?.Token ?? context.RequestAborted;
         var operation = ServingTelemetry.Begin(message, caller, tool?.ExposedName, session?.Id, stateless ? ProtocolEras.Stateless : session?.ProtocolVersion);
         var (error, code) = ((string?)"internal", 0);
+        using var stream = new PostStream(context);
+        var peer = session is { WantsStream: true } ? new PostPeer(session, stream) : null;
         PrepareResponse(context, session);
         try
         {
-            var outcome = await AwaitAsync(context, tools.CallAsync(caller, new ToolCall(message.Name!, message.Params), cancellationToken));
+            var outcome = await AwaitAsync(stream, peer is not null, stateless
+                ? held.RunAsync(post, null, (asker, parameters, token) => tools.CallAsync(caller, new ToolCall(message.Name!, parameters) { Peer = asker }, token), cancellationToken)
+                : tools.CallAsync(caller, new ToolCall(message.Name!, message.Params) { Peer = peer, LogLevel = session?.LogLevel }, cancellationToken));
             if (outcome.IsError)
             {
                 code = ResultShape.CodeOf(outcome.Error.Span);
@@ -101,24 +111,24 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
                 {
                     context.Response.StatusCode = StatelessRequest.StatusOf(code);
                 }
-                await RpcAnswer.WriteAsync(context.Response, message.RawId, RpcAnswer.Error, outcome.Error);
+                await stream.AnswerAsync(message.RawId, RpcAnswer.Error, outcome.Error);
             }
             else
             {
                 error = ResultShape.IsToolError(outcome.Result.Span) ? "tool_error" : null;
-                await RpcAnswer.WriteAsync(context.Response, message.RawId, RpcAnswer.Result, stateless ? ResultShape.ForStateless(outcome.Result) : outcome.Result);
+                await stream.AnswerAsync(message.RawId, RpcAnswer.Result, stateless ? ResultShape.ForStateless(outcome.Result) : outcome.Result);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             error = "cancelled";
-            EndWithoutAnswer(context);
+            await stream.EndAsync();
         }
         catch (Exception exception) when (!context.RequestAborted.IsCancellationRequested)
         {
             logger.CallFailed(exception);
             code = (int)ModelContextProtocol.McpErrorCode.InternalError;
-            await RpcAnswer.WriteAsync(context.Response, message.RawId, RpcAnswer.Error, RpcAnswer.InternalError);
+            await stream.AnswerAsync(message.RawId, RpcAnswer.Error, RpcAnswer.InternalError);
         }
         finally
         {
@@ -132,7 +142,7 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
     }
 
     /// <summary>Waits for a call; when it takes long, the headers of its response are sent meanwhile.</summary>
-    private async ValueTask<ToolCallOutcome> AwaitAsync(HttpContext context, ValueTask<ToolCallOutcome> call)
+    private async ValueTask<ToolCallOutcome> AwaitAsync(PostStream stream, bool canBeAsked, ValueTask<ToolCallOutcome> call)
     {
         if (call.IsCompleted)
         {
@@ -145,21 +155,9 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
         }
         catch (TimeoutException) when (!running.IsCompleted)
         {
-            await context.Response.BodyWriter.FlushAsync(CancellationToken.None);
+            await stream.BeginAsync(asStream: canBeAsked);
             return await running;
         }
-    }
-
-    /// <summary>Ends the response of a call that its client cancelled: a cancelled request gets no answer, and an event stream without events is how that looks in HTTP.</summary>
-    private static void EndWithoutAnswer(HttpContext context)
-    {
-        if (context.Response.HasStarted)
-        {
-            // It was announced as JSON, and there is none.
-            context.Abort();
-            return;
-        }
-        context.Response.ContentType = "text/event-stream";
     }
 
     private static void PrepareResponse(HttpContext context, ClientSession? session)
@@ -172,6 +170,9 @@ internal sealed class BytePath(IToolAccess tools, IToolViews views, SessionRegis
             headers[ProtocolEras.SessionHeader] = session.Id;
         }
     }
+
+    /// <summary>Whether a list is to go on from somewhere. All lists are whole, so that there is no such place, which the SDK's side says.</summary>
+    private static bool HasCursor(RpcMessage message) => !message.Params.IsEmpty && message.Params.Span.IndexOf("cursor"u8) >= 0;
 
     /// <summary>Whether the client takes both JSON and event streams, as it must.</summary>
     private static bool AcceptsBoth(IHeaderDictionary headers)

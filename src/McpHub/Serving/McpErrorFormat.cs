@@ -12,6 +12,7 @@ public sealed class McpErrorFormat : IErrorFormat
 {
     private const int InvalidRequest = -32600;
     private const int InternalError = -32603;
+    private const int UnknownSession = -32001;
 
     private McpErrorFormat()
     {
@@ -31,7 +32,7 @@ public sealed class McpErrorFormat : IErrorFormat
         response.ContentType = "application/json";
         if (error.Status == StatusCodes.Status401Unauthorized)
         {
-            response.Headers.WWWAuthenticate = "Bearer";
+            response.Headers.WWWAuthenticate = response.Headers.WWWAuthenticate is { Count: > 0 } told ? told : "Bearer";
         }
         if (error.RetryAfter is { } wait)
         {
@@ -56,6 +57,10 @@ public sealed class McpErrorFormat : IErrorFormat
         writer.Flush();
         await response.BodyWriter.FlushAsync(context.RequestAborted);
     }
+
+    /// <summary>A session that is not known at this endpoint: the client is to begin a new one (specification 2025-11-25, basic/transports, session management).</summary>
+    internal static Task WriteUnknownSessionAsync(HttpContext context) =>
+        WriteAsync(context, new GatewayError(StatusCodes.Status404NotFound, "unknown_session", "Session not found. Begin a new one with initialize."), UnknownSession);
 
     /// <summary>JSON-RPC has words for a wrong request and for a server at fault; elsewhere the HTTP status is the code, which stays clear of the reserved range.</summary>
     private static int CodeOf(int status) => status switch

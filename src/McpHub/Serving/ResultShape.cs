@@ -13,19 +13,26 @@ internal static class ResultShape
 
     private static readonly byte[] ListStart = "{\"tools\":"u8.ToArray();
 
-    private static readonly byte[] StatelessListEnd =
-        [.. ",\"ttlMs\":"u8, .. Encoding.ASCII.GetBytes(ListTtlMs.ToString(CultureInfo.InvariantCulture)), .. ",\"cacheScope\":\"private\",\"resultType\":\"complete\",\"_meta\":{"u8, .. McpJson.ServerInfoMember, .. "}}"u8];
+    private static readonly byte[] CacheHints = [.. ",\"ttlMs\":"u8, .. Encoding.ASCII.GetBytes(ListTtlMs.ToString(CultureInfo.InvariantCulture)), .. ",\"cacheScope\":\"private\""u8];
+
+    private static readonly byte[] StatelessListEnd = [.. CacheHints, .. ",\"resultType\":\"complete\",\"_meta\":{"u8, .. McpJson.ServerInfoMember, .. "}}"u8];
 
     private static readonly byte[] HandshakeListEnd = [(byte)'}'];
 
     /// <summary>The bytes before and after the array of tools in a tools/list result.</summary>
     public static (ReadOnlyMemory<byte> Start, ReadOnlyMemory<byte> End) AroundTools(bool stateless) => (ListStart, stateless ? StatelessListEnd : HandshakeListEnd);
 
+    /// <summary>A result that holds a whole list.</summary>
+    /// <param name="member">The member that holds it.</param>
+    /// <param name="items">The JSON array.</param>
+    /// <param name="stateless">Whether the client speaks the stateless revision.</param>
+    public static byte[] List(ReadOnlySpan<byte> member, ReadOnlySpan<byte> items, bool stateless) => [.. "{\""u8, .. member, .. "\":"u8, .. items, .. stateless ? StatelessListEnd : HandshakeListEnd];
+
     /// <summary>
     /// A result as clients of the stateless revision want it: with <c>resultType</c> (<c>complete</c>, unless the upstream said otherwise) and with the gateway, which is
     /// the server that they talk to, as the server in <c>_meta</c>. A value that is no object is left alone.
     /// </summary>
-    public static ReadOnlyMemory<byte> ForStateless(ReadOnlyMemory<byte> result)
+    public static ReadOnlyMemory<byte> ForStateless(ReadOnlyMemory<byte> result, bool wantsCacheHints = false)
     {
         var bytes = result.Span;
         var reader = new Utf8JsonReader(bytes);
@@ -34,7 +41,7 @@ internal static class ResultShape
         {
             return result;
         }
-        bool hasType = false, hasMeta = false, isEmpty = true;
+        bool hasType = false, hasMeta = false, isEmpty = true, hasHints = false;
         int cutFrom = 0, cutTo = 0;
         var insertMeta = default(ReadOnlySpan<byte>);
         var needsComma = false;
@@ -42,6 +49,7 @@ internal static class ResultShape
         {
             isEmpty = false;
             hasType |= reader.ValueTextEquals("resultType"u8);
+            hasHints |= reader.ValueTextEquals("ttlMs"u8);
             var isMeta = !hasMeta && reader.ValueTextEquals("_meta"u8);
             reader.Read();
             if (isMeta && reader.TokenType != JsonTokenType.StartObject)
@@ -78,6 +86,11 @@ internal static class ResultShape
             written.Write(isEmpty ? "\"_meta\":{"u8 : ",\"_meta\":{"u8);
             written.Write(McpJson.ServerInfoMember);
             written.Write("}"u8);
+        }
+        if (wantsCacheHints && !hasHints && !hasType)
+        {
+            // What a server without such hints says may be another thing at once, and is nobody else's.
+            written.Write(",\"ttlMs\":0,\"cacheScope\":\"private\""u8);
         }
         if (!hasType)
         {

@@ -69,6 +69,12 @@ internal sealed class RpcMessage
     /// <summary>The protocol version in <c>_meta</c>, or null.</summary>
     public string? MetaProtocolVersion { get; private set; }
 
+    /// <summary>What the client of a stateless request can be asked for: a raw object in the body; empty: it did not say.</summary>
+    public ReadOnlyMemory<byte> ClientCapabilities { get; private set; }
+
+    /// <summary>The least severe log messages that a stateless request wants; null: none.</summary>
+    public string? LogLevel { get; private set; }
+
     /// <summary>Whether <c>_meta</c> declares the client's capabilities as an object.</summary>
     public bool HasClientCapabilities { get; private set; }
 
@@ -261,6 +267,13 @@ internal sealed class RpcMessage
                 HasReservedMeta = true;
                 reader.Read();
                 HasClientCapabilities = reader.TokenType == JsonTokenType.StartObject;
+                if (HasClientCapabilities)
+                {
+                    var start = (int)reader.TokenStartIndex;
+                    reader.Skip();
+                    ClientCapabilities = body[start..(int)reader.BytesConsumed];
+                    continue;
+                }
             }
             else if (reader.ValueTextEquals("io.modelcontextprotocol/clientInfo"u8))
             {
@@ -270,9 +283,13 @@ internal sealed class RpcMessage
             }
             else
             {
-                HasLogLevel |= reader.ValueTextEquals("io.modelcontextprotocol/logLevel"u8);
-                HasReservedMeta |= HasLogLevel;
+                var isLogLevel = reader.ValueTextEquals("io.modelcontextprotocol/logLevel"u8);
                 reader.Read();
+                if (isLogLevel)
+                {
+                    (HasLogLevel, HasReservedMeta, LogLevel) = (true, true, TextOf(ref reader));
+                    continue;
+                }
             }
             reader.Skip();
         }

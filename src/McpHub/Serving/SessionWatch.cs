@@ -1,9 +1,10 @@
 using System.Threading.Channels;
 using McpHub.Catalog;
+using McpHub.Features;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using ModelContextProtocol.Protocol;
 using Shared.Snapshots;
+using Shared.Tools;
 using Shared.VirtualKeys;
 
 namespace McpHub.Serving;
@@ -12,7 +13,7 @@ namespace McpHub.Serving;
 /// Tells clients that their tools changed, each only when its own view did, and ends what a key that was revoked or expired still holds open.
 /// Changes that come in a burst are looked at once.
 /// </summary>
-internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams streams, IToolViews views, SnapshotStore snapshots, TimeProvider time, ILogger<SessionWatch> logger) : BackgroundService
+internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams streams, IToolViews views, IFeatures features, SnapshotStore snapshots, TimeProvider time, ILogger<SessionWatch> logger) : BackgroundService
 {
     /// <summary>How often keys are checked for having expired.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(15);
@@ -25,6 +26,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
         views.Changed += Signal;
         snapshots.Changed += OnSnapshot;
         sessions.Listening += Signal;
+        sessions.Crowded += Signal;
         try
         {
             await using var timer = time.CreateTimer(_ => Signal(), null, Period, Period);
@@ -43,6 +45,7 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
             views.Changed -= Signal;
             snapshots.Changed -= OnSnapshot;
             sessions.Listening -= Signal;
+            sessions.Crowded -= Signal;
         }
     }
 
@@ -57,31 +60,40 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
             return;
         }
         var snapshot = snapshots.Current;
-        streams.Look(key => FingerprintOf(snapshot, key));
+        streams.Look((key, scope) => FingerprintsOf(snapshot, key, scope));
         foreach (var session in sessions.All)
         {
-            if (FingerprintOf(snapshot, session.KeyId) is not { } fingerprint)
+            if (FingerprintsOf(snapshot, session.KeyId, session.Scope) is not { } fingerprints)
             {
+                logger.KeyNoLongerValid(session.Id, session.KeyId);
                 await CloseAsync(session);
             }
-            else if (session.IsListening && session.TryChangeView(fingerprint))
+            else if (session.IsListening)
             {
-                await NotifyAsync(session, cancellationToken);
+                foreach (var notification in session.ChangeView(fingerprints))
+                {
+                    await NotifyAsync(session, notification, cancellationToken);
+                }
             }
         }
+        await sessions.PruneAsync(session =>
+        {
+            logger.SessionPruned(session.Id);
+            return CloseAsync(session);
+        });
     }
 
     /// <summary>What the key's view looks like; null: the key is no longer valid.</summary>
-    private string? FingerprintOf(Snapshot snapshot, string keyId) =>
-        snapshot.Keys.TryGetValue(keyId, out var key) && IsValid(key) ? views.ViewOf(snapshot, key).Fingerprint : null;
+    private ViewFingerprints? FingerprintsOf(Snapshot snapshot, string keyId, ToolScope scope) =>
+        snapshot.FindCaller(keyId) is { } key && IsValid(key) ? ViewFingerprints.Of(views, features, snapshot, key, scope) : null;
 
     private bool IsValid(VirtualKey key) => key.RevokedAt is null && (key.ExpiresAt is not { } end || time.GetUtcNow() < end);
 
-    private async Task NotifyAsync(ClientSession session, CancellationToken cancellationToken)
+    private async Task NotifyAsync(ClientSession session, string notification, CancellationToken cancellationToken)
     {
         try
         {
-            await session.Server.SendNotificationAsync(NotificationMethods.ToolListChangedNotification, cancellationToken);
+            await session.Server.SendNotificationAsync(notification, cancellationToken);
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
         {
@@ -92,7 +104,6 @@ internal sealed class SessionWatch(SessionRegistry sessions, ListenStreams strea
 
     private async Task CloseAsync(ClientSession session)
     {
-        logger.KeyNoLongerValid(session.Id, session.KeyId);
         try
         {
             await sessions.CloseAsync(session);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 
 namespace McpHub.Upstreams;
@@ -14,23 +15,39 @@ internal sealed class ChangeSubscription(RpcConnection connection, TimeProvider 
     /// <summary>How long one stream may last.</summary>
     private static readonly TimeSpan Lifetime = TimeSpan.FromHours(12);
 
+    private IReadOnlyCollection<string> resources = [];
+    private CancellationTokenSource again = new();
+
+    /// <summary>Says which resources are to be heard of. The stream is opened anew with them.</summary>
+    public void Watch(IReadOnlyCollection<string> wanted)
+    {
+        Volatile.Write(ref resources, wanted);
+        Interlocked.Exchange(ref again, new CancellationTokenSource()).Cancel();
+    }
+
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var parameters = ProtocolEra.Modern.Params(",\"notifications\":{\"toolsListChanged\":true}"u8);
         var pause = FirstPause;
         try
         {
             while (!connection.Lost.IsCompleted)
             {
                 var since = clock.GetTimestamp();
+                var changed = CancellationToken.None;
                 try
                 {
-                    using var deadline = new Deadline(Lifetime, clock, cancellationToken);
-                    if ((await connection.AskAsync("subscriptions/listen", parameters, deadline)).IsError)
+                    changed = Volatile.Read(ref again).Token;
+                    using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, changed);
+                    using var deadline = new Deadline(Lifetime, clock, either.Token);
+                    if ((await connection.AskAsync("subscriptions/listen", Parameters(), deadline)).IsError)
                     {
                         logger.NoSubscription(server);
                         return;
                     }
+                }
+                catch (OperationCanceledException) when (changed.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+                {
+                    continue;
                 }
                 catch (UpstreamException exception)
                 {
@@ -45,5 +62,12 @@ internal sealed class ChangeSubscription(RpcConnection connection, TimeProvider 
         {
             // The connection is closed.
         }
+    }
+
+    private ReadOnlyMemory<byte> Parameters()
+    {
+        var wanted = Volatile.Read(ref resources);
+        byte[] subscriptions = wanted.Count == 0 ? [] : [.. ",\"resourceSubscriptions\":"u8, .. JsonSerializer.SerializeToUtf8Bytes(wanted)];
+        return ProtocolEra.Modern.Params([.. ",\"notifications\":{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true"u8, .. subscriptions, .. "}"u8]);
     }
 }

@@ -12,6 +12,9 @@ internal sealed class EventPosition
 
     /// <summary>How long the server wants clients to wait; null: it did not say.</summary>
     public TimeSpan? Retry { get; set; }
+
+    /// <summary>The type of the event that is being taken; null: it named none.</summary>
+    public string? Type { get; set; }
 }
 
 /// <summary>Reads server-sent events (WHATWG HTML, section 9.2) of a bounded size.</summary>
@@ -27,7 +30,7 @@ internal static class EventReader
     /// <param name="isEnough">Whether what was taken is all that was wanted; null: all is.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <returns>False: an event is larger.</returns>
-    public static async ValueTask<bool> ReadAsync(Stream source, int maxBytes, EventPosition position, MessageSink take, Func<bool>? isEnough, CancellationToken cancellationToken)
+    public static async ValueTask<bool> ReadAsync(Stream source, int maxBytes, EventPosition position, BytesSink take, Func<bool>? isEnough, CancellationToken cancellationToken)
     {
         using var buffer = new PooledBytes(4096);
         var scanned = 0;
@@ -84,11 +87,12 @@ internal static class EventReader
         }
     }
 
-    private static void Take(ReadOnlySpan<byte> text, EventPosition position, MessageSink take)
+    private static void Take(ReadOnlySpan<byte> text, EventPosition position, BytesSink take)
     {
         ReadOnlySpan<byte> data = default;
         ArrayBufferWriter<byte>? joined = null;
         var lines = 0;
+        position.Type = null;
         while (!text.IsEmpty)
         {
             var end = text.IndexOfAny((byte)'\n', (byte)'\r');
@@ -108,6 +112,10 @@ internal static class EventReader
                 }
                 joined.Write("\n"u8);
                 joined.Write(value);
+            }
+            else if (TryField(line, "event"u8, out var type))
+            {
+                position.Type = type.SequenceEqual("message"u8) ? "message" : type.SequenceEqual("endpoint"u8) ? "endpoint" : "other";
             }
             else if (TryField(line, "id"u8, out var id))
             {

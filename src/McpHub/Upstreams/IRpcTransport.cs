@@ -1,13 +1,27 @@
+using McpHub.Catalog;
+
 namespace McpHub.Upstreams;
 
 /// <summary>Takes each message that arrives. Returns at once, so that no slow caller holds up the others; the bytes are only valid during the call.</summary>
-internal delegate void MessageSink(ReadOnlySpan<byte> message);
+/// <param name="message">The message.</param>
+/// <param name="exchange">The request on whose own stream it came in, so that all that it says belongs to that request; null: it came in on a stream for everybody.</param>
+internal delegate void MessageSink(ReadOnlySpan<byte> message, PendingRequest? exchange);
+
+/// <summary>Takes a piece of what arrives; the bytes are only valid during the call.</summary>
+internal delegate void BytesSink(ReadOnlySpan<byte> bytes);
 
 /// <summary>What a transport needs to know of a message beside its bytes: streamable HTTP repeats it in headers.</summary>
 /// <param name="Method">The method; "" for an answer of ours.</param>
-/// <param name="Name">The tool, for <c>tools/call</c>; null otherwise.</param>
+/// <param name="Name">The tool or prompt, or the address of a resource, that the request names; null: none.</param>
 /// <param name="Request">What waits for the answer; null: none is expected.</param>
-internal readonly record struct Outgoing(string Method, string? Name, PendingRequest? Request);
+internal readonly record struct Outgoing(string Method, string? Name, PendingRequest? Request)
+{
+    /// <summary>The arguments that the request repeats in headers; null: none.</summary>
+    public ParameterHeaders? Headers { get; init; }
+
+    /// <summary>The arguments, raw.</summary>
+    public ReadOnlyMemory<byte> Arguments { get; init; }
+}
 
 /// <summary>Carries messages to and from one upstream.</summary>
 internal interface IRpcTransport : IAsyncDisposable

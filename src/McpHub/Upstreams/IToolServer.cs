@@ -1,15 +1,19 @@
+using McpHub.Catalog;
 using Shared.Http;
 using Shared.Tools;
 
 namespace McpHub.Upstreams;
 
-/// <summary>One call of a tool, on its way to the tool's server.</summary>
+/// <summary>One request of a caller on its way to a server: a call of a tool, or anything else that a client asks of one server.</summary>
 internal sealed class UpstreamCall
 {
+    /// <summary>The method.</summary>
+    public string Method { get; init; } = "tools/call";
+
     /// <summary>Who calls; only the built-in tools look at it.</summary>
     public required GatewayRequest Caller { get; init; }
 
-    /// <summary>The upstream's own name.</summary>
+    /// <summary>The upstream's own name of the tool or prompt, or its address of the resource; "": the request names none.</summary>
     public required string Tool { get; init; }
 
     /// <summary>The caller's <c>params</c>.</summary>
@@ -23,6 +27,35 @@ internal sealed class UpstreamCall
 
     /// <summary>Receives raw progress parameters with the caller's token, in order; null: none wanted.</summary>
     public Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress { get; init; }
+
+    /// <summary>The client behind the call; null: nobody can be asked or told anything.</summary>
+    public IClientPeer? Peer { get; init; }
+
+    /// <summary>The arguments that the request repeats in headers; null: none.</summary>
+    public ParameterHeaders? Headers { get; init; }
+
+    /// <summary>The least severe log messages that the caller wants while the request runs; null: none.</summary>
+    public string? LogLevel { get; init; }
+
+    /// <summary>The time that the tool's own rules allow; stands still while the caller is asked something. Null: they allow what the server does.</summary>
+    public Deadline? Outer { get; set; }
+
+    /// <summary>The same request with other parameters.</summary>
+    public UpstreamCall With(ToolParams parameters) => new()
+    {
+        Method = Method,
+        Caller = Caller,
+        Tool = Tool,
+        Params = parameters,
+        TraceParent = TraceParent,
+        TraceState = TraceState,
+        OnProgress = OnProgress,
+        Peer = Peer,
+        Headers = Headers,
+        LogLevel = LogLevel,
+        Outer = Outer,
+        WasSent = WasSent,
+    };
 
     /// <summary>Whether the server may have got it. Set before it is sent.</summary>
     public bool WasSent { get; set; }
@@ -53,11 +86,48 @@ internal interface IToolServer : IAsyncDisposable
     /// <summary>The end of what the server wrote about itself; "": nothing. For admins only.</summary>
     string LastWords { get; }
 
+    /// <summary>What should be looked at although it works; null: nothing. For admins only.</summary>
+    string? Warning => null;
+
+    /// <summary>What could be no tool, and why, beside the definitions that the catalog refuses.</summary>
+    IReadOnlyList<QuarantinedTool> Unusable => [];
+
+    /// <summary>Raised when the server says that a resource changed, with its address. Handlers return at once.</summary>
+    event Action<string>? ResourceUpdated
+    {
+        add { }
+        remove { }
+    }
+
+    /// <summary>What the server offers: the raw <c>capabilities</c> object; empty: it did not say.</summary>
+    ReadOnlyMemory<byte> Capabilities => default;
+
+    /// <summary>What the server tells models of its use; null: nothing.</summary>
+    string? Instructions => null;
+
     /// <summary>The raw definitions of all its tools.</summary>
     /// <exception cref="UpstreamException">It cannot be had.</exception>
     Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken);
 
-    /// <summary>Calls a tool; the answer is raw.</summary>
+    /// <summary>The raw items of one of its other lists; empty where it has none.</summary>
+    /// <exception cref="UpstreamException">It cannot be had.</exception>
+    Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListAsync(ListKind kind, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<ReadOnlyMemory<byte>>>([]);
+
+    /// <summary>Asks for something on the hub's own behalf, within the time allowed for connecting.</summary>
+    /// <exception cref="UpstreamException">There is no answer.</exception>
+    ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(RpcError.Of(RpcError.MethodNotFound, "Method not found"));
+
+    /// <summary>Tells the server something.</summary>
+    /// <exception cref="UpstreamException">It could not be told.</exception>
+    ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+    /// <summary>Says which resources the hub wants to hear of, all of them, on a connection whose revision has a stream for that. Others are told with a request each.</summary>
+    void Watch(IReadOnlyCollection<string> resources)
+    {
+    }
+
+    /// <summary>Makes a request of a caller; the answer is raw.</summary>
     /// <exception cref="UpstreamException">There is no answer.</exception>
     /// <exception cref="OperationCanceledException">The caller left; the upstream was told.</exception>
     ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken);

@@ -12,7 +12,7 @@ internal static class LineReader
     /// <param name="take">Receives each line without its end; valid during the call.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <returns>Whether the stream came to its end; false: a line is longer.</returns>
-    public static async Task<bool> ReadAsync(Stream source, int maxBytes, MessageSink take, CancellationToken cancellationToken)
+    public static async Task<bool> ReadAsync(Stream source, int maxBytes, BytesSink take, CancellationToken cancellationToken)
     {
         var reader = PipeReader.Create(source, new StreamPipeReaderOptions(bufferSize: 32 * 1024, leaveOpen: true));
         var searched = 0L;
@@ -52,7 +52,7 @@ internal static class LineReader
         }
     }
 
-    private static void Take(ReadOnlySequence<byte> line, MessageSink take)
+    private static void Take(ReadOnlySequence<byte> line, BytesSink take)
     {
         if (line.IsSingleSegment)
         {

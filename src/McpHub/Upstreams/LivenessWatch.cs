@@ -7,9 +7,9 @@ namespace McpHub.Upstreams;
 /// Finds out that a server whose connection nobody sees break is gone: one over HTTP has a connection only while it is asked something. It is asked for a sign of
 /// life now and then, and as soon as a call could not reach it.
 /// </summary>
-internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logger)
+internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logger, TimeSpan? period = null)
 {
-    /// <summary>How often a server is asked.</summary>
+    /// <summary>How often a server is asked whose manifest does not say.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(15);
 
     /// <summary>A doubt is looked into no more often than this.</summary>
@@ -31,7 +31,7 @@ internal sealed class LivenessWatch(string id, TimeProvider clock, ILogger logge
             {
                 await Task.Delay(Pause, clock, cancellationToken);
             }
-            wasDoubted = await WaitAsync(failures > 0 ? Pause : Period, cancellationToken);
+            wasDoubted = await WaitAsync(failures > 0 ? Pause : period ?? Period, cancellationToken);
             try
             {
                 await server.ProbeAsync(cancellationToken);

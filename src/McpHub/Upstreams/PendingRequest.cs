@@ -5,13 +5,15 @@ using Shared.Tools;
 namespace McpHub.Upstreams;
 
 /// <summary>A request that waits for its answer.</summary>
+/// <param name="id">Our id of it, and our progress token.</param>
 internal sealed class PendingRequest(long id)
 {
-    // A tool reports progress faster than a slow client reads it: the newest reports are the ones worth keeping.
-    private const int KeptReports = 256;
+    // A server talks faster than a slow client reads: the newest words are the ones worth keeping.
+    private const int KeptWords = 256;
 
     private readonly TaskCompletionSource<ToolCallOutcome> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Channel<byte[]>? reports;
+    private Channel<ServerWord>? words;
+    private CancellationTokenSource? asking;
 
     /// <summary>Our id of it, and our progress token.</summary>
     public long Id { get; } = id;
@@ -19,30 +21,69 @@ internal sealed class PendingRequest(long id)
     /// <summary>The answer, result or error.</summary>
     public Task<ToolCallOutcome> Answer => answer.Task;
 
-    /// <summary>The raw progress reports in the order of their arrival; null: none are wanted.</summary>
-    public ChannelReader<byte[]>? Reports => reports?.Reader;
+    /// <summary>The call that it is; null: the hub asks for itself.</summary>
+    public UpstreamCall? Call { get; init; }
 
-    /// <summary>Asks for progress to be kept. Before the request is sent.</summary>
-    public void WantProgress() => reports = Channel.CreateBounded<byte[]>(new BoundedChannelOptions(KeptReports) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+    /// <summary>The time allowed for it; stands still while its caller is asked something.</summary>
+    public Deadline? Deadline { get; init; }
 
-    /// <summary>Takes the raw parameters of a progress notification.</summary>
-    public void Report(ReadOnlySpan<byte> parameters) => reports?.Writer.TryWrite(parameters.ToArray());
+    /// <summary>What the server says while it works on this, in the order of its arrival; null: nobody wants to hear.</summary>
+    public ChannelReader<ServerWord>? Words => words?.Reader;
+
+    /// <summary>Cancelled when the request has ended: nobody needs to be asked anything for it any more.</summary>
+    public CancellationToken Ended
+    {
+        get
+        {
+            lock (this)
+            {
+                asking ??= new CancellationTokenSource();
+                if (answer.Task.IsCompleted)
+                {
+                    asking.Cancel();
+                }
+                return asking.Token;
+            }
+        }
+    }
+
+    /// <summary>Asks for what the server says meanwhile to be kept. Before the request is sent.</summary>
+    public void WantWords() => words = Channel.CreateBounded<ServerWord>(new BoundedChannelOptions(KeptWords) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+
+    /// <summary>Takes a notification. False: nobody wants to hear.</summary>
+    /// <param name="method">The method; null: progress.</param>
+    /// <param name="parameters">Its raw parameters.</param>
+    public bool Tell(string? method, ReadOnlySpan<byte> parameters) => words?.Writer.TryWrite(new ServerWord(method, parameters.ToArray())) ?? false;
 
     public void Complete(ToolCallOutcome outcome)
     {
-        reports?.Writer.TryComplete();
+        words?.Writer.TryComplete();
         answer.TrySetResult(outcome);
     }
 
     public void Fail(UpstreamException exception)
     {
-        reports?.Writer.TryComplete();
+        words?.Writer.TryComplete();
         answer.TrySetException(exception);
     }
 
-    /// <summary>No more reports are wanted, whatever arrives.</summary>
-    public void EndReports() => reports?.Writer.TryComplete();
+    /// <summary>The request is over: nothing more is wanted, whatever arrives.</summary>
+    public void End()
+    {
+        words?.Writer.TryComplete();
+        CancellationTokenSource? source;
+        lock (this)
+        {
+            source = asking;
+        }
+        source?.Cancel();
+    }
 }
+
+/// <summary>Something that a server said while it worked on a request.</summary>
+/// <param name="Method">The notification's method; null: progress.</param>
+/// <param name="Params">Its raw parameters; empty: none.</param>
+internal readonly record struct ServerWord(string? Method, byte[] Params);
 
 /// <summary>The requests of one connection that wait for answers, by our own ids.</summary>
 internal sealed class PendingRequests
@@ -52,12 +93,15 @@ internal sealed class PendingRequests
 
     public int Count => byId.Count;
 
-    public PendingRequest Add()
+    public PendingRequest Add(UpstreamCall? call = null, Deadline? deadline = null)
     {
-        var request = new PendingRequest(Interlocked.Increment(ref lastId));
+        var request = new PendingRequest(Interlocked.Increment(ref lastId)) { Call = call, Deadline = deadline };
         byId[request.Id] = request;
         return request;
     }
+
+    /// <summary>All of them now.</summary>
+    public IEnumerable<PendingRequest> All => byId.Values;
 
     public PendingRequest? Find(long id) => byId.GetValueOrDefault(id);
 

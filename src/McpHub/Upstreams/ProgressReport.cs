@@ -40,8 +40,8 @@ internal static class ProgressReport
     }
 }
 
-/// <summary>Hands progress to a caller while its call runs: in order, all of it before the result, at the caller's own pace.</summary>
-internal static class ProgressRelay
+/// <summary>Hands what a server says to the caller while its call runs: in order, all of it before the result, at the caller's own pace.</summary>
+internal static class WordRelay
 {
     public static async ValueTask<ToolCallOutcome> RunAsync(UpstreamCall call, PendingRequest request, ValueTask<ToolCallOutcome> exchange, ILogger logger, CancellationToken cancellationToken)
     {
@@ -65,11 +65,18 @@ internal static class ProgressRelay
     {
         try
         {
-            while (await request.Reports!.WaitToReadAsync(cancellationToken))
+            while (await request.Words!.WaitToReadAsync(cancellationToken))
             {
-                while (!cancellationToken.IsCancellationRequested && request.Reports.TryRead(out var report))
+                while (!cancellationToken.IsCancellationRequested && request.Words.TryRead(out var word))
                 {
-                    await call.OnProgress!(ProgressReport.For(report, call.Params.ProgressToken.Span));
+                    if (word.Method is { } method)
+                    {
+                        await (call.Peer?.NotifyAsync(method, word.Params, cancellationToken) ?? ValueTask.CompletedTask);
+                    }
+                    else if (call.OnProgress is { } onProgress)
+                    {
+                        await onProgress(ProgressReport.For(word.Params, call.Params.ProgressToken.Span));
+                    }
                 }
             }
         }
@@ -79,7 +86,7 @@ internal static class ProgressRelay
         }
         catch (Exception exception)
         {
-            // Whatever is wrong with one caller's connection ends that caller's progress, not the call, and nobody else's.
+            // Whatever is wrong with one caller's connection ends what that caller hears, not the call, and nobody else's.
             logger.ProgressNotTaken(exception.GetType().Name);
         }
     }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shared.Snapshots;
 using Shared.Tools;
@@ -23,15 +24,19 @@ internal sealed class RpcConnection : IToolServer
     private readonly PendingRequests pending = new();
     private readonly CallSlots slots;
     private readonly ServerMessages incoming;
+    private readonly ClientRelay clients;
+    private readonly ClientOffer offer;
     private readonly CancellationTokenSource stopping = new();
     private ProtocolEra era = ProtocolEra.None;
+    private ChangeSubscription? subscription;
     private Task watching = Task.CompletedTask;
 
-    private RpcConnection(ToolManifest manifest, IRpcTransport transport, TimeProvider clock, ILogger logger)
+    private RpcConnection(ToolManifest manifest, IRpcTransport transport, ClientOffer offer, TimeProvider clock, ILogger logger)
     {
-        (this.manifest, this.transport, this.clock, this.logger) = (manifest, transport, clock, logger);
+        (this.manifest, this.transport, this.offer, this.clock, this.logger) = (manifest, transport, offer, clock, logger);
         slots = new CallSlots(manifest);
-        incoming = new ServerMessages(manifest.Id, pending, AnswerAsync, logger);
+        clients = new ClientRelay(manifest, pending, (message, cancellationToken) => transport.SendAsync(message, new Outgoing("", null, null), cancellationToken), clock, logger) { Owner = offer.Owner };
+        incoming = new ServerMessages(manifest.Id, pending, clients, logger);
         if (!transport.HasExchanges)
         {
             _ = transport.Lost.ContinueWith(lost => pending.FailAll(lost.Result), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
@@ -44,6 +49,12 @@ internal sealed class RpcConnection : IToolServer
         remove => incoming.ToolsChanged -= value;
     }
 
+    public event Action<string>? ResourceUpdated
+    {
+        add => incoming.ResourceUpdated += value;
+        remove => incoming.ResourceUpdated -= value;
+    }
+
     public Task<UpstreamException> Lost => transport.Lost;
 
     public string ProtocolVersion => era.Version;
@@ -52,6 +63,10 @@ internal sealed class RpcConnection : IToolServer
 
     public ReadOnlyMemory<byte> ServerInfo => era.ServerInfo;
 
+    public ReadOnlyMemory<byte> Capabilities => era.Capabilities;
+
+    public string? Instructions => era.Instructions;
+
     public bool WantsProbes => transport.HasExchanges;
 
     /// <summary>Messages that made no sense: not JSON-RPC, or answers that nobody waits for.</summary>
@@ -59,17 +74,18 @@ internal sealed class RpcConnection : IToolServer
 
     /// <summary>Connects and agrees on a revision.</summary>
     /// <exception cref="UpstreamException">The server cannot be reached or speaks no known revision.</exception>
-    public static async Task<RpcConnection> ConnectAsync(ToolManifest manifest, IRpcTransport transport, TimeProvider clock, ILogger logger, CancellationToken cancellationToken)
+    public static async Task<RpcConnection> ConnectAsync(ToolManifest manifest, IRpcTransport transport, ClientOffer offer, TimeProvider clock, ILogger logger, CancellationToken cancellationToken)
     {
-        var connection = new RpcConnection(manifest, transport, clock, logger);
+        var connection = new RpcConnection(manifest, transport, offer, clock, logger);
         try
         {
             await transport.StartAsync(connection.incoming.Take, cancellationToken);
-            connection.era = await Handshake.AgreeAsync(connection, transport, manifest, cancellationToken);
+            connection.era = await Handshake.AgreeAsync(connection, transport, manifest, offer, cancellationToken);
             transport.Listen();
             if (connection.era.IsModern)
             {
-                connection.watching = new ChangeSubscription(connection, clock, logger, manifest.Id).RunAsync(connection.stopping.Token);
+                connection.subscription = new ChangeSubscription(connection, clock, logger, manifest.Id);
+                connection.watching = connection.subscription.RunAsync(connection.stopping.Token);
             }
             return connection;
         }
@@ -85,7 +101,12 @@ internal sealed class RpcConnection : IToolServer
     }
 
     public Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListToolsAsync(CancellationToken cancellationToken) =>
-        ToolList.ReadAsync(this, manifest, era, logger, cancellationToken);
+        ListAsync(ListKind.Tools, cancellationToken);
+
+    public Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListAsync(ListKind kind, CancellationToken cancellationToken) =>
+        ToolList.ReadAsync(this, kind, manifest, era, logger, cancellationToken);
+
+    public void Watch(IReadOnlyCollection<string> resources) => subscription?.Watch(resources);
 
     public async Task ProbeAsync(CancellationToken cancellationToken)
     {
@@ -106,20 +127,26 @@ internal sealed class RpcConnection : IToolServer
         }
         try
         {
-            var request = pending.Add();
+            var request = pending.Add(call, deadline);
             var wantsProgress = call.OnProgress is not null && !call.Params.ProgressToken.IsEmpty;
-            if (wantsProgress)
+            var wantsWords = wantsProgress || call.Peer is { CanBeTold: true };
+            if (call.Peer is not null)
             {
-                request.WantProgress();
+                clients.NoteUse(call.Peer);
+            }
+            if (wantsWords)
+            {
+                request.WantWords();
             }
             var message = new ArrayBufferWriter<byte>(call.Params.Json.Length + 512);
-            WriteHead(message, request.Id, "tools/call"u8);
-            call.Params.Write(message, RawJson.String(call.Tool), wantsProgress ? request.Id : 0, call.TraceParent, call.TraceState, era.Envelope.Span);
+            WriteHead(message, request.Id, call.Method == "tools/call" ? "tools/call"u8 : Encoding.UTF8.GetBytes(call.Method));
+            var envelope = era.EnvelopeFor(call.Peer is null ? default : call.Peer.Capabilities, call.LogLevel);
+            call.Params.Write(message, call.Tool, wantsProgress ? request.Id : 0, call.TraceParent, call.TraceState, envelope.Span);
             message.Write("}"u8);
             call.WasSent = true;
-            var about = new Outgoing("tools/call", call.Tool, request);
+            var about = new Outgoing(call.Method, call.Tool.Length == 0 ? null : call.Tool, request) { Headers = call.Headers, Arguments = call.Headers is null ? default : call.Params.Arguments };
             var exchange = ExchangeAsync(request, message.WrittenMemory, about, deadline);
-            return await (wantsProgress ? ProgressRelay.RunAsync(call, request, exchange, logger, cancellationToken) : exchange);
+            return await (wantsWords ? WordRelay.RunAsync(call, request, exchange, logger, cancellationToken) : exchange);
         }
         finally
         {
@@ -127,9 +154,7 @@ internal sealed class RpcConnection : IToolServer
         }
     }
 
-    /// <summary>Asks something other than a call of a tool, within the time allowed for connecting.</summary>
-    /// <exception cref="UpstreamException">There is no answer.</exception>
-    internal async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
+    public async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
         using var deadline = new Deadline(manifest.ConnectTimeout, clock, cancellationToken);
         return await AskAsync(method, parameters, deadline);
@@ -140,19 +165,19 @@ internal sealed class RpcConnection : IToolServer
     {
         var request = pending.Add();
         var message = new ArrayBufferWriter<byte>(parameters.Length + 128);
-        WriteHead(message, request.Id, Encoding.ASCII.GetBytes(method));
-        message.Write(parameters.Span);
+        WriteHead(message, request.Id, Encoding.UTF8.GetBytes(method));
+        message.Write(parameters.IsEmpty ? era.Params(default).Span : parameters.Span);
         message.Write("}"u8);
         return ExchangeAsync(request, message.WrittenMemory, new Outgoing(method, null, request), deadline);
     }
 
-    internal ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
+    public ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
         var message = new ArrayBufferWriter<byte>(parameters.Length + 96);
         message.Write("{\"jsonrpc\":\"2.0\",\"method\":\""u8);
-        message.Write(Encoding.ASCII.GetBytes(method));
+        message.Write(JsonEncodedText.Encode(method).EncodedUtf8Bytes);
         message.Write("\",\"params\":"u8);
-        message.Write(parameters.Span);
+        message.Write(parameters.IsEmpty ? "{}"u8 : parameters.Span);
         message.Write("}"u8);
         return transport.SendAsync(message.WrittenMemory, new Outgoing(method, null, null), cancellationToken);
     }
@@ -187,7 +212,7 @@ internal sealed class RpcConnection : IToolServer
         }
         finally
         {
-            request.EndReports();
+            request.End();
             pending.Take(request.Id);
         }
     }
@@ -216,27 +241,12 @@ internal sealed class RpcConnection : IToolServer
         }
     }
 
-    /// <summary>Answers a request of the server: a ping with nothing, all else with an error, as no capability was offered.</summary>
-    private async Task AnswerAsync(byte[] id, bool isPing)
-    {
-        byte[] message = [.. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. id, .. isPing ? ",\"result\":{}}"u8 : ",\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}"u8];
-        using var patience = new CancellationTokenSource(WordPatience, clock);
-        try
-        {
-            await transport.SendAsync(message, new Outgoing("", null, null), patience.Token);
-        }
-        catch (Exception exception) when (exception is UpstreamException or OperationCanceledException)
-        {
-            logger.NotTold(manifest.Id, exception.GetType().Name);
-        }
-    }
-
     private static void WriteHead(ArrayBufferWriter<byte> output, long id, ReadOnlySpan<byte> method)
     {
         output.Write("{\"jsonrpc\":\"2.0\",\"id\":"u8);
         RawJson.WriteNumber(output, id);
         output.Write(",\"method\":\""u8);
-        output.Write(method);
+        output.Write(method.IndexOfAny((byte)'"', (byte)'\\') < 0 ? method : JsonEncodedText.Encode(method).EncodedUtf8Bytes);
         output.Write("\",\"params\":"u8);
     }
 }

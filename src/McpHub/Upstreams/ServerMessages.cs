@@ -7,33 +7,32 @@ namespace McpHub.Upstreams;
 /// <summary>
 /// Takes what a server says: completes the requests that it answers, and hands on progress, changes and the server's own requests. Never waits.
 /// </summary>
-internal sealed class ServerMessages(string server, PendingRequests pending, Func<byte[], bool, Task> answer, ILogger logger)
+internal sealed class ServerMessages(string server, PendingRequests pending, ClientRelay clients, ILogger logger)
 {
-    // A server that asks faster than it reads answers would otherwise fill the memory with them.
-    private const int MostAnswers = 64;
     private const int LoggedStrays = 5;
 
     private int strays;
-    private int answering;
 
     public event Action? ToolsChanged;
+
+    public event Action<string>? ResourceUpdated;
 
     /// <summary>Messages that were not JSON-RPC, and answers that nobody waits for.</summary>
     public int Strays => Volatile.Read(ref strays);
 
     /// <summary>Takes one message, or a batch of them, as revision 2025-03-26 allows.</summary>
-    public void Take(ReadOnlySpan<byte> message)
+    public void Take(ReadOnlySpan<byte> message, PendingRequest? exchange)
     {
         var start = message.IndexOfAnyExcept(" \t\r\n"u8);
         if (start >= 0 && message[start] == (byte)'[')
         {
-            TakeBatch(message);
+            TakeBatch(message, exchange);
             return;
         }
-        TakeOne(message);
+        TakeOne(message, exchange);
     }
 
-    private void TakeBatch(ReadOnlySpan<byte> batch)
+    private void TakeBatch(ReadOnlySpan<byte> batch, PendingRequest? exchange)
     {
         try
         {
@@ -43,7 +42,7 @@ internal sealed class ServerMessages(string server, PendingRequests pending, Fun
             {
                 var start = (int)reader.TokenStartIndex;
                 reader.Skip();
-                TakeOne(batch[start..(int)reader.BytesConsumed]);
+                TakeOne(batch[start..(int)reader.BytesConsumed], exchange);
             }
         }
         catch (JsonException)
@@ -52,7 +51,7 @@ internal sealed class ServerMessages(string server, PendingRequests pending, Fun
         }
     }
 
-    private void TakeOne(ReadOnlySpan<byte> message)
+    private void TakeOne(ReadOnlySpan<byte> message, PendingRequest? exchange)
     {
         if (!RpcFrame.TryRead(message, out var frame) || !Utf8.IsValid(message))
         {
@@ -71,42 +70,34 @@ internal sealed class ServerMessages(string server, PendingRequests pending, Fun
             }
             return;
         }
+        if (!frame.Id.IsEmpty)
+        {
+            clients.Ask(frame, exchange);
+            return;
+        }
         switch (frame.Method)
         {
             case "notifications/progress":
-                pending.Find(ProgressReport.TokenOf(frame.Params))?.Report(frame.Params);
+                pending.Find(ProgressReport.TokenOf(frame.Params))?.Tell(null, frame.Params);
                 break;
-            case "notifications/tools/list_changed":
+            case "notifications/tools/list_changed" or "notifications/prompts/list_changed" or "notifications/resources/list_changed":
                 ToolsChanged?.Invoke();
                 break;
-            default:
-                if (!frame.Id.IsEmpty)
+            case "notifications/resources/updated":
+                if (JsonMembers.FindString(frame.Params, "uri"u8) is { } uri)
                 {
-                    Answer(frame.Id.ToArray(), frame.Method == "ping");
+                    ResourceUpdated?.Invoke(uri);
                 }
                 break;
-        }
-    }
-
-    private void Answer(byte[] id, bool isPing)
-    {
-        if (Interlocked.Increment(ref answering) > MostAnswers)
-        {
-            Interlocked.Decrement(ref answering);
-            return;
-        }
-        _ = AnswerAsync();
-
-        async Task AnswerAsync()
-        {
-            try
-            {
-                await answer(id, isPing);
-            }
-            finally
-            {
-                Interlocked.Decrement(ref answering);
-            }
+            case "notifications/cancelled":
+                clients.Cancel(frame.Params);
+                break;
+            case "notifications/subscriptions/acknowledged":
+                // The hub's own subscription; nobody else has one here.
+                break;
+            default:
+                clients.Tell(frame.Method, frame.Params, exchange);
+                break;
         }
     }
 

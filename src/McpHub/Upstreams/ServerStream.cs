@@ -7,7 +7,7 @@ namespace McpHub.Upstreams;
 /// <summary>
 /// Keeps a GET stream open for what a server says by itself. One that offers none answers 405, and nothing is missing: its tools are looked at now and then.
 /// </summary>
-internal sealed class ServerStream(ToolManifest manifest, HttpMessageInvoker client, Func<HttpMethod, HttpRequestMessage> newRequest, MessageSink sink, Func<UpstreamException> loseSession, TimeProvider clock, ILogger logger)
+internal sealed class ServerStream(ToolManifest manifest, HttpMessageInvoker client, Func<HttpMethod, CancellationToken, ValueTask<HttpRequestMessage>> newRequest, MessageSink sink, Func<UpstreamException> loseSession, TimeProvider clock, ILogger logger)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
@@ -36,7 +36,7 @@ internal sealed class ServerStream(ToolManifest manifest, HttpMessageInvoker cli
     {
         try
         {
-            using var request = newRequest(HttpMethod.Get);
+            using var request = await newRequest(HttpMethod.Get, cancellationToken);
             request.Headers.TryAddWithoutValidation("Accept", "text/event-stream");
             if (position.LastId is not null)
             {
@@ -48,7 +48,8 @@ internal sealed class ServerStream(ToolManifest manifest, HttpMessageInvoker cli
                 loseSession();
                 return false;
             }
-            if ((int)response.StatusCode >= 500 || response.StatusCode == HttpStatusCode.TooManyRequests)
+            // A token that ended while the stream was open is renewed by whoever makes the next request.
+            if ((int)response.StatusCode >= 500 || response.StatusCode == HttpStatusCode.TooManyRequests || (manifest.Auth is not null && response.StatusCode == HttpStatusCode.Unauthorized))
             {
                 return true;
             }
@@ -60,14 +61,14 @@ internal sealed class ServerStream(ToolManifest manifest, HttpMessageInvoker cli
             var isWhole = await EventReader.ReadAsync(body, manifest.MaxMessageBytes, position, message =>
             {
                 pause = FirstPause;
-                sink(message);
+                sink(message, null);
             }, null, cancellationToken);
             if (!isWhole)
             {
                 logger.ListeningBroke(manifest.Id, UpstreamReasons.TooLarge);
             }
         }
-        catch (Exception exception) when (exception is HttpRequestException or IOException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception exception) when (exception is HttpRequestException or IOException or UpstreamException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             logger.ListeningBroke(manifest.Id, exception.GetType().Name);
         }

@@ -157,6 +157,6 @@ internal sealed class StdioTransport(ToolManifest manifest, TimeProvider clock, 
             }
             return;
         }
-        sink(line);
+        sink(line, null);
     }
 }

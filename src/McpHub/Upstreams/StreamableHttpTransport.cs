@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using Microsoft.Extensions.Logging;
-using Shared.Egress;
+using McpHub.Upstreams.SignIn;
 using Shared.Snapshots;
 
 namespace McpHub.Upstreams;
@@ -22,6 +22,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
 
     private readonly ToolManifest manifest;
     private readonly HttpMessageInvoker client;
+    private readonly IUpstreamCredentials? credentials;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly TaskCompletionSource<UpstreamException> lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -31,15 +32,27 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     private string? version;
     private bool isModern;
     private Task listening = Task.CompletedTask;
+    private bool refusesHandshake;
 
-    public StreamableHttpTransport(ToolManifest manifest, HttpMessageInvoker client, TimeProvider clock, ILogger logger) =>
-        (this.manifest, this.client, this.clock, this.logger) = (manifest, client, clock, logger);
+    /// <param name="manifest">The server.</param>
+    /// <param name="client">Connects to it.</param>
+    /// <param name="credentials">What requests are signed with, beside the manifest's headers; null: nothing.</param>
+    /// <param name="clock">The time.</param>
+    /// <param name="logger">The log.</param>
+    public StreamableHttpTransport(ToolManifest manifest, HttpMessageInvoker client, IUpstreamCredentials? credentials, TimeProvider clock, ILogger logger) =>
+        (this.manifest, this.client, this.credentials, this.clock, this.logger) = (manifest, client, credentials, clock, logger);
 
     public Task<UpstreamException> Lost => lost.Task;
 
     public bool HasExchanges => true;
 
     public string LastWords => "";
+
+    /// <summary>
+    /// Whether the POST of the handshake was answered the way that servers of revision 2024-11-05 answer it, so that HTTP+SSE is worth a try
+    /// (specification 2025-11-25, basic/transports, backwards compatibility).
+    /// </summary>
+    public bool MayBeOlder => refusesHandshake;
 
     public Task StartAsync(MessageSink sink, CancellationToken cancellationToken)
     {
@@ -53,54 +66,57 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     {
         if (!isModern)
         {
-            listening = new ServerStream(manifest, client, NewRequest, sink, LoseSession, clock, logger).RunAsync(stopping.Token);
+            listening = new ServerStream(manifest, client, NewRequestAsync, sink, LoseSession, clock, logger).RunAsync(stopping.Token);
         }
     }
 
     public async ValueTask SendAsync(ReadOnlyMemory<byte> message, Outgoing about, CancellationToken cancellationToken)
     {
-        using var request = NewRequest(HttpMethod.Post);
-        request.Content = new ReadOnlyMemoryContent(message);
-        request.Content.Headers.ContentType = Json;
-        request.Headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
-        if (isModern && about.Method.Length > 0)
-        {
-            request.Headers.TryAddWithoutValidation("Mcp-Method", about.Method);
-            if (about.Name is not null)
-            {
-                request.Headers.TryAddWithoutValidation("Mcp-Name", HeaderText.Encode(about.Name));
-            }
-        }
         try
         {
-            using var response = await client.SendAsync(request, cancellationToken);
-            if (!response.IsSuccessStatusCode)
+            for (var attempt = 0; ; attempt++)
             {
-                await RefusedAsync(response, about, cancellationToken);
+                var credential = credentials is null ? default : await credentials.FindAsync(about.Request?.Call, cancellationToken);
+                using var request = NewRequest(HttpMethod.Post, credential);
+                request.Content = new ReadOnlyMemoryContent(message);
+                request.Content.Headers.ContentType = Json;
+                request.Headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
+                if (isModern && about.Method.Length > 0)
+                {
+                    request.Headers.TryAddWithoutValidation("Mcp-Method", about.Method);
+                    if (about.Name is not null)
+                    {
+                        request.Headers.TryAddWithoutValidation("Mcp-Name", HeaderText.Encode(about.Name));
+                    }
+                    foreach (var (name, value) in about.Headers?.Of(about.Arguments) ?? [])
+                    {
+                        request.Headers.TryAddWithoutValidation(name, value);
+                    }
+                }
+                using var response = await client.SendAsync(request, cancellationToken);
+                if (!response.IsSuccessStatusCode)
+                {
+                    if (credentials is not null && UpstreamCredential.IsRefusal(response) && await credentials.TryRenewAsync(credential, response, attempt, cancellationToken))
+                    {
+                        continue;
+                    }
+                    await RefusedAsync(response, about, cancellationToken);
+                    return;
+                }
+                if (about.Method == "initialize" && response.Headers.NonValidated.TryGetValues("Mcp-Session-Id", out var ids))
+                {
+                    session = ids.ToString();
+                }
+                if (about.Request is { } pending)
+                {
+                    await ReceiveAsync(response, pending, cancellationToken);
+                }
                 return;
             }
-            if (about.Method == "initialize" && response.Headers.NonValidated.TryGetValues("Mcp-Session-Id", out var ids))
-            {
-                session = ids.ToString();
-            }
-            if (about.Request is { } pending)
-            {
-                await ReceiveAsync(response, pending, cancellationToken);
-            }
         }
-        catch (HttpRequestException exception)
+        catch (Exception exception) when (exception is HttpRequestException or IOException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
-            var connected = !EgressRefusedException.Causes(exception) && exception.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
-            throw connected ? Broken(exception) : Unreachable(exception);
-        }
-        catch (IOException exception)
-        {
-            throw Broken(exception);
-        }
-        catch (OperationCanceledException exception) when (!cancellationToken.IsCancellationRequested)
-        {
-            // The handler's own time for connecting has passed.
-            throw Unreachable(exception);
+            throw HttpFailures.Of(manifest, exception);
         }
     }
 
@@ -111,25 +127,29 @@ internal sealed class StreamableHttpTransport : IRpcTransport
         if (session is not null && !lost.Task.IsCompleted)
         {
             using var patience = new CancellationTokenSource(Farewell, clock);
-            using var request = NewRequest(HttpMethod.Delete);
             try
             {
+                using var request = await NewRequestAsync(HttpMethod.Delete, patience.Token);
                 using var response = await client.SendAsync(request, patience.Token);
             }
-            catch (Exception exception) when (exception is HttpRequestException or OperationCanceledException)
+            catch (Exception exception) when (exception is HttpRequestException or UpstreamException or OperationCanceledException)
             {
                 logger.FarewellFailed(manifest.Id, exception.GetType().Name);
             }
         }
     }
 
-    private HttpRequestMessage NewRequest(HttpMethod method)
+    private async ValueTask<HttpRequestMessage> NewRequestAsync(HttpMethod method, CancellationToken cancellationToken) =>
+        NewRequest(method, credentials is null ? default : await credentials.FindAsync(null, cancellationToken));
+
+    private HttpRequestMessage NewRequest(HttpMethod method, UpstreamCredential credential)
     {
         var request = new HttpRequestMessage(method, manifest.Url);
         foreach (var (name, value) in manifest.Headers)
         {
             request.Headers.TryAddWithoutValidation(name, value);
         }
+        credential.Sign(request);
         if (version is not null)
         {
             request.Headers.TryAddWithoutValidation("MCP-Protocol-Version", version);
@@ -152,6 +172,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     private async ValueTask RefusedAsync(HttpResponseMessage response, Outgoing about, CancellationToken cancellationToken)
     {
         var status = (int)response.StatusCode;
+        refusesHandshake |= about.Method == "initialize" && status is >= 400 and < 500 and not (401 or 403 or 407 or 408 or 429);
         if (response.StatusCode == HttpStatusCode.NotFound && session is not null)
         {
             throw LoseSession();
@@ -164,6 +185,15 @@ internal sealed class StreamableHttpTransport : IRpcTransport
             {
             }
             if (text.Length <= MaxErrorBytes && TryTakeError(text.Written.Span, status, request))
+            {
+                return;
+            }
+        }
+        if (about.Request is { } asked && IsEventStream(response))
+        {
+            // Some say an error in an event, under the status that belongs to it.
+            await ReadEventsAsync(response, asked, new EventPosition(), cancellationToken);
+            if (asked.Answer.IsCompleted)
             {
                 return;
             }
@@ -192,7 +222,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     {
         if (!IsEventStream(response))
         {
-            await ReadJsonAsync(response, cancellationToken);
+            await ReadJsonAsync(response, pending, cancellationToken);
         }
         else
         {
@@ -215,7 +245,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
         try
         {
-            if (!await EventReader.ReadAsync(body, manifest.MaxMessageBytes, position, sink, () => pending.Answer.IsCompleted, cancellationToken))
+            if (!await EventReader.ReadAsync(body, manifest.MaxMessageBytes, position, message => sink(message, pending), () => pending.Answer.IsCompleted, cancellationToken))
             {
                 throw TooLarge();
             }
@@ -230,7 +260,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
     /// <summary>Takes the events of a request up again where the server, or the network, left off (2025-11-25, basic/transports, resumability).</summary>
     private async ValueTask ResumeAsync(PendingRequest pending, EventPosition position, CancellationToken cancellationToken)
     {
-        using var request = NewRequest(HttpMethod.Get);
+        using var request = NewRequest(HttpMethod.Get, credentials is null ? default : await credentials.FindAsync(pending.Call, cancellationToken));
         request.Headers.TryAddWithoutValidation("Accept", "text/event-stream");
         request.Headers.TryAddWithoutValidation("Last-Event-ID", position.LastId);
         using var response = await client.SendAsync(request, cancellationToken);
@@ -241,7 +271,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
         await ReadEventsAsync(response, pending, position, cancellationToken);
     }
 
-    private async ValueTask ReadJsonAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private async ValueTask ReadJsonAsync(HttpResponseMessage response, PendingRequest pending, CancellationToken cancellationToken)
     {
         var length = response.Content.Headers.ContentLength;
         if (length > manifest.MaxMessageBytes)
@@ -257,7 +287,7 @@ internal sealed class StreamableHttpTransport : IRpcTransport
                 throw TooLarge();
             }
         }
-        sink(message.Written.Span);
+        sink(message.Written.Span, pending);
     }
 
     private static bool IsEventStream(HttpResponseMessage response) => HasType(response, "text/event-stream");
@@ -269,10 +299,6 @@ internal sealed class StreamableHttpTransport : IRpcTransport
 
     private UpstreamException Broken(Exception? inner) =>
         new(RpcError.UpstreamUnavailable, UpstreamReasons.Broken, $"The connection to tool server '{manifest.Id}' broke.", wasSent: true, inner);
-
-    private UpstreamException Unreachable(Exception inner) => EgressRefusedException.Causes(inner)
-        ? new(RpcError.UpstreamUnavailable, UpstreamReasons.RefusedByPolicy, $"Tool server '{manifest.Id}' is not connected: {EgressRefusedException.ForCallers}", wasSent: false, inner)
-        : new(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, $"Tool server '{manifest.Id}' cannot be reached.", wasSent: false, inner);
 
     private UpstreamException TooLarge() => new(RpcError.UpstreamInvalid, UpstreamReasons.TooLarge,
         string.Create(CultureInfo.InvariantCulture, $"Tool server '{manifest.Id}' sent a message of more than {manifest.MaxMessageBytes} bytes."));

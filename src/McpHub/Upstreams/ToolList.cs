@@ -4,7 +4,7 @@ using Shared.Snapshots;
 
 namespace McpHub.Upstreams;
 
-/// <summary>Reads a server's list of tools, page by page, as raw definitions.</summary>
+/// <summary>Reads one of a server's lists, page by page, as raw definitions.</summary>
 internal static class ToolList
 {
     public const int MaxPages = 100;
@@ -13,7 +13,7 @@ internal static class ToolList
 
     /// <summary>Reads the list. One that never ends or is too large is cut, which the log says.</summary>
     /// <exception cref="UpstreamException">The list cannot be had.</exception>
-    public static async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ReadAsync(RpcConnection connection, ToolManifest manifest, ProtocolEra era, ILogger logger, CancellationToken cancellationToken)
+    public static async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ReadAsync(RpcConnection connection, ListKind kind, ToolManifest manifest, ProtocolEra era, ILogger logger, CancellationToken cancellationToken)
     {
         var tools = new List<ReadOnlyMemory<byte>>();
         var cursors = new HashSet<string>(StringComparer.Ordinal);
@@ -22,21 +22,21 @@ internal static class ToolList
         for (var page = 0; page < MaxPages; page++)
         {
             var parameters = era.Params(cursor is null ? default : (byte[])[.. ",\"cursor\":"u8, .. RawJson.String(cursor)]);
-            var reply = await connection.AskAsync("tools/list", parameters, cancellationToken);
+            var reply = await connection.AskAsync(kind.Method(), parameters, cancellationToken);
             if (reply.IsError)
             {
                 // A server that has no tools need not know the method.
                 return page == 0 && JsonMembers.FindNumber(reply.Error.Span, "code"u8) == RpcError.MethodNotFound ? tools
-                    : throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.ListRefused, $"Tool server '{manifest.Id}' refuses to list its tools.");
+                    : throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.ListRefused, $"Tool server '{manifest.Id}' refuses to answer {kind.Method()}.");
             }
             bytes += reply.Result.Length;
             if (bytes > MaxBytes)
             {
                 break;
             }
-            if (!TryReadPage(reply.Result, tools, out cursor))
+            if (!TryReadPage(reply.Result, kind, tools, out cursor))
             {
-                throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, $"Tool server '{manifest.Id}' answered with something that is no list of tools.");
+                throw new UpstreamException(RpcError.UpstreamInvalid, UpstreamReasons.InvalidResponse, $"Tool server '{manifest.Id}' answered with something that is no answer to {kind.Method()}.");
             }
             if (cursor is null && tools.Count <= MaxTools)
             {
@@ -51,7 +51,7 @@ internal static class ToolList
         return tools.Count > MaxTools ? tools[..MaxTools] : tools;
     }
 
-    private static bool TryReadPage(ReadOnlyMemory<byte> result, List<ReadOnlyMemory<byte>> tools, out string? cursor)
+    private static bool TryReadPage(ReadOnlyMemory<byte> result, ListKind kind, List<ReadOnlyMemory<byte>> tools, out string? cursor)
     {
         cursor = null;
         var hasTools = false;
@@ -64,7 +64,7 @@ internal static class ToolList
             }
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
-                var isTools = reader.ValueTextEquals("tools"u8);
+                var isTools = reader.ValueTextEquals(kind.Member());
                 var isCursor = reader.ValueTextEquals("nextCursor"u8);
                 reader.Read();
                 if (isTools && reader.TokenType == JsonTokenType.StartArray)

@@ -1,11 +1,17 @@
+using McpHub.Health;
+using McpHub.Upstreams.SignIn;
 using Microsoft.Extensions.Logging;
+using Shared.Http;
 using Shared.Snapshots;
 using Shared.Tools;
 
 namespace McpHub.Upstreams;
 
 /// <summary>Connects to one tool server. One implementation for each transport.</summary>
-internal delegate Task<IToolServer> ToolServerConnector(ToolManifest manifest, CancellationToken cancellationToken);
+/// <param name="manifest">What is connected.</param>
+/// <param name="offer">What the server is told of the clients behind the connection.</param>
+/// <param name="cancellationToken">Ends the attempt.</param>
+internal delegate Task<IToolServer> ToolServerConnector(ToolManifest manifest, ClientOffer offer, CancellationToken cancellationToken);
 
 /// <summary>
 /// One tool server of the snapshot: connected in the background, for as long as its manifest stands. What happens to it delays nobody else.
@@ -21,14 +27,18 @@ internal sealed class Upstream : IAsyncDisposable
     /// <summary>Changes told within this time of the first are one.</summary>
     public static readonly TimeSpan Settling = TimeSpan.FromMilliseconds(100);
 
+    private static readonly TimeSpan RestPatience = TimeSpan.FromSeconds(1);
+
     private readonly ToolServerConnector connect;
     private readonly Action<bool> changed;
+    private readonly ScopedConnections? scoped;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
     private readonly Backoff backoff;
     private readonly Task running;
     private TaskCompletionSource<UpstreamException> again = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource sooner = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LivenessWatch? liveness;
     private TaskCompletionSource turned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Status current;
@@ -42,21 +52,69 @@ internal sealed class Upstream : IAsyncDisposable
     {
         (Manifest, this.connect, this.changed, this.clock, this.logger) = (manifest, connect, changed, clock, logger);
         backoff = new Backoff(clock);
+        Health = new UpstreamHealth(manifest, clock);
+        scoped = manifest.Session == SessionMode.Shared ? null : new ScopedConnections(manifest, connect, OnScopedUpdate, clock, logger);
         current = new Status(UpstreamStatus.Connecting, clock.GetUtcNow(), null, [], null, "");
         running = Task.Run(RunAsync);
     }
 
     public ToolManifest Manifest { get; }
 
-    /// <summary>Where it stands now. The tools of a server that is down stay known, so that a short loss does not change what clients see.</summary>
-    public Status Current => current;
+    /// <summary>How calls of its tools go.</summary>
+    public UpstreamHealth Health { get; }
 
-    /// <summary>Calls a tool. A server that has forgotten its session gets a new one, and the call, which it did not execute, is made once more.</summary>
+    /// <summary>Where it stands now. The tools of a server that is down stay known, so that a short loss does not change what clients see.</summary>
+    /// <remarks>From <see cref="Reconnect"/> or <see cref="Hasten"/> on, an earlier reason holds no more: who has just signed in must not be asked to again.</remarks>
+    public Status Current => current is { State: UpstreamStatus.Waiting } waiting && IsWanted ? waiting with { Reason = UpstreamReasons.Reconnect } : current;
+
+    private bool IsWanted => Volatile.Read(ref again).Task.IsCompleted || Volatile.Read(ref sooner).Task.IsCompleted;
+
+    /// <summary>Raised when the server says that a resource changed: its address, and the scope of the connection that said so (null: the shared one).</summary>
+    public event Action<string, string?>? ResourceUpdated;
+
+    /// <summary>
+    /// Makes a request of a caller, on the connection that is the caller's. A server that has forgotten its session gets a new one, and the request, which it did not
+    /// execute, is made once more. What a server of the stateless revision wants to know on the way is asked of a caller that cannot be told so.
+    /// </summary>
     /// <exception cref="UpstreamException">There is no answer.</exception>
     /// <exception cref="OperationCanceledException">The caller left; the upstream was told.</exception>
     public async ValueTask<ToolCallOutcome> CallAsync(UpstreamCall call, CancellationToken cancellationToken)
     {
-        var server = current.Server ?? throw NotConnected();
+        var outcome = await SendAsync(call, cancellationToken);
+        return call.Peer is { TakesInputRequired: true } || !InputRounds.IsInputRequired(outcome)
+            ? outcome
+            : await InputRounds.RunAsync(Manifest.Id, call, outcome, (next, token) => SendAsync(next, token), cancellationToken);
+    }
+
+    private ValueTask<ToolCallOutcome> SendAsync(UpstreamCall call, CancellationToken cancellationToken) => Manifest.Auth is null ? SendOnceAsync(call, cancellationToken) : SendSignedAsync(call, cancellationToken);
+
+    /// <summary>Makes a request, once more after somebody has signed in for it.</summary>
+    private async ValueTask<ToolCallOutcome> SendSignedAsync(UpstreamCall call, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                return await SendOnceAsync(call, cancellationToken);
+            }
+            catch (SignInRequiredException required) when (attempt < SignInRequiredException.MostSignIns)
+            {
+                required.Answer = await required.AskAsync(call, cancellationToken);
+                if (required.Answer is not null)
+                {
+                    throw;
+                }
+            }
+        }
+    }
+
+    private ValueTask<ToolCallOutcome> SendOnceAsync(UpstreamCall call, CancellationToken cancellationToken) =>
+        scoped is null ? SendSharedAsync(call, cancellationToken) : scoped.CallAsync(call, cancellationToken);
+
+    private async ValueTask<ToolCallOutcome> SendSharedAsync(UpstreamCall call, CancellationToken cancellationToken)
+    {
+        var now = Current;
+        var server = now.Server ?? (IsMomentary(now) ? await NextServerAsync(null, cancellationToken) : throw NotConnected());
         try
         {
             return await server.CallAsync(call, cancellationToken);
@@ -72,17 +130,44 @@ internal sealed class Upstream : IAsyncDisposable
         }
     }
 
+    /// <summary>The connection of a caller; null: there is none now.</summary>
+    /// <param name="scope">As <see cref="ScopeOf"/> says.</param>
+    public IToolServer? ServerOf(string? scope) => scope is null ? current.Server : scoped?.Find(scope);
+
+    /// <summary>Which connection is a caller's; null: the shared one.</summary>
+    public string? ScopeOf(GatewayRequest caller, IClientPeer? peer) => scoped is null ? null : ScopedConnections.ScopeOf(Manifest, caller, peer);
+
+    /// <summary>A client's session has ended: what was its own is closed.</summary>
+    public void EndSession(string sessionId) => scoped?.EndSession(sessionId);
+
+    /// <summary>How many connections there are beside the shared one.</summary>
+    public int ScopedCount => scoped?.Count ?? 0;
+
+    private void OnScopedUpdate(string scope, string uri) => ResourceUpdated?.Invoke(uri, scope);
+
+    private void OnUpdate(string uri) => ResourceUpdated?.Invoke(uri, null);
+
     /// <summary>Drops the connection, if there is one, and connects anew without a pause. Its tools stay known meanwhile.</summary>
     public void Reconnect() => Volatile.Read(ref again).TrySetResult(
         new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Reconnect, $"Tool server '{Manifest.Id}' is being connected anew.", wasSent: false));
 
+    /// <summary>Ends the pause before the next attempt, for what was missing is there now. A connection that stands is left alone.</summary>
+    public void Hasten() => Volatile.Read(ref sooner).TrySetResult();
+
     public async ValueTask DisposeAsync()
     {
         await stopping.CancelAsync();
+        if (scoped is not null)
+        {
+            await scoped.DisposeAsync();
+        }
         await running;
     }
 
-    private async Task<IToolServer> NextServerAsync(IToolServer old, CancellationToken cancellationToken)
+    /// <summary>Whether a connection is a matter of a moment, so that who comes waits for it: a session was just lost, or it was said that it is to be connected now.</summary>
+    private static bool IsMomentary(Status status) => status.Reason is UpstreamReasons.SessionLost or UpstreamReasons.Reconnect;
+
+    private async Task<IToolServer> NextServerAsync(IToolServer? old, CancellationToken cancellationToken)
     {
         using var deadline = new Deadline(Manifest.ConnectTimeout, clock, cancellationToken);
         try
@@ -90,12 +175,12 @@ internal sealed class Upstream : IAsyncDisposable
             while (true)
             {
                 var next = Volatile.Read(ref turned).Task;
-                var status = current;
+                var status = Current;
                 if (status.Server is { } server && server != old)
                 {
                     return server;
                 }
-                if (status.State == UpstreamStatus.Waiting && status.Reason != UpstreamReasons.SessionLost)
+                if (status.State == UpstreamStatus.Waiting && !IsMomentary(status))
                 {
                     throw NotConnected();
                 }
@@ -145,9 +230,11 @@ internal sealed class Upstream : IAsyncDisposable
                     logger.Reconnecting(Manifest.Id, reason, wait.TotalSeconds);
                     await PauseAsync(wait);
                 }
-                if (again.Task.IsCompleted)
+                if (IsWanted)
                 {
+                    current = current with { Reason = UpstreamReasons.Reconnect };
                     Volatile.Write(ref again, new(TaskCreationOptions.RunContinuationsAsynchronously));
+                    Volatile.Write(ref sooner, new(TaskCreationOptions.RunContinuationsAsynchronously));
                 }
             }
         }
@@ -160,7 +247,7 @@ internal sealed class Upstream : IAsyncDisposable
     private async Task PauseAsync(TimeSpan wait)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
-        await Task.WhenAny(Task.Delay(wait, clock, ended.Token), again.Task);
+        await Task.WhenAny(Task.Delay(wait, clock, ended.Token), again.Task, sooner.Task);
         stopping.Token.ThrowIfCancellationRequested();
         await ended.CancelAsync();
     }
@@ -168,26 +255,28 @@ internal sealed class Upstream : IAsyncDisposable
     /// <summary>Serves until the connection is lost.</summary>
     private async Task<UpstreamException> ServeAsync()
     {
-        IToolServer server;
-        using (var patience = new Deadline(Manifest.ConnectTimeout, clock, stopping.Token))
+        if (await ConnectAsync() is not { } server)
         {
-            server = await connect(Manifest, patience.Token);
+            return await again.Task;
         }
         await using (server)
         {
             var refresh = new RefreshSignal(clock);
             server.ToolsChanged += refresh.Raise;
+            server.ResourceUpdated += OnUpdate;
             using var ended = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
             var watching = Task.FromResult<UpstreamException?>(null);
             try
             {
                 await LoadAsync(server);
                 backoff.Connected();
+                Health.Connected();
                 logger.Connected(Manifest.Id, server.ProtocolVersion, current.Tools.Count);
+                Volatile.Write(ref sooner, new(TaskCreationOptions.RunContinuationsAsynchronously));
                 Task<UpstreamException>[] ends = [server.Lost, again.Task];
                 if (server.WantsProbes)
                 {
-                    var watch = new LivenessWatch(Manifest.Id, clock, logger);
+                    var watch = new LivenessWatch(Manifest.Id, clock, logger, Manifest.Health.Interval);
                     Volatile.Write(ref liveness, watch);
                     var gone = watch.RunAsync(server, ended.Token);
                     (watching, ends) = (EndAsync(gone), [.. ends, gone]);
@@ -205,9 +294,32 @@ internal sealed class Upstream : IAsyncDisposable
                 await watching;
                 Volatile.Write(ref liveness, null);
                 server.ToolsChanged -= refresh.Raise;
+                server.ResourceUpdated -= OnUpdate;
                 current = current with { LastWords = server.LastWords };
             }
         }
+    }
+
+    /// <summary>Connects; null: it is to be connected anew, so that this attempt was given up.</summary>
+    private async Task<IToolServer?> ConnectAsync()
+    {
+        using var patience = new Deadline(Manifest.ConnectTimeout, clock, stopping.Token);
+        using var attempt = CancellationTokenSource.CreateLinkedTokenSource(patience.Token);
+        var connecting = connect(Manifest, ClientOffer.Shared, attempt.Token);
+        if (await Task.WhenAny(connecting, again.Task) == connecting)
+        {
+            return await connecting;
+        }
+        await attempt.CancelAsync();
+        try
+        {
+            await using var late = await connecting;
+        }
+        catch (Exception exception) when (!stopping.IsCancellationRequested && exception is UpstreamException or OperationCanceledException)
+        {
+            // Nobody waits for it any more.
+        }
+        return null;
     }
 
     /// <summary>Waits for the end of the watch, however it ends.</summary>
@@ -225,14 +337,73 @@ internal sealed class Upstream : IAsyncDisposable
 
     private async Task LoadAsync(IToolServer server)
     {
-        var (tools, before) = (await server.ListToolsAsync(stopping.Token), current);
-        var same = tools.Count == before.Tools.Count && tools.Zip(before.Tools).All(pair => pair.First.Span.SequenceEqual(pair.Second.Span));
+        var before = current;
+        var offering = LoadOffersAsync(server, before.Offers);
+        var tools = await ToolsAsync(server, offering);
+        var same = IsSame(tools, before.Tools);
         if (!same || before.Server != server)
         {
             var since = before.Server == server ? before.Since : clock.GetUtcNow();
-            Set(new Status(UpstreamStatus.Ready, since, server, same ? before.Tools : tools, null, server.LastWords));
+            Set(new Status(UpstreamStatus.Ready, since, server, same ? before.Tools : tools, null, server.LastWords) { Offers = offering.IsCompletedSuccessfully ? await offering : before.Offers });
+        }
+        var offers = await offering;
+        if (!offers.Equals(current.Offers))
+        {
+            Set(current with { Offers = offers });
         }
     }
+
+    /// <summary>The tools, and with them the rest, so that clients are told once; but nobody waits for long for the rest.</summary>
+    private async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ToolsAsync(IToolServer server, Task<UpstreamOffers> offering)
+    {
+        try
+        {
+            var tools = await server.ListToolsAsync(stopping.Token);
+            if (!offering.IsCompleted)
+            {
+                using var enough = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
+                await Task.WhenAny(offering, Task.Delay(RestPatience, clock, enough.Token));
+                await enough.CancelAsync();
+            }
+            return tools;
+        }
+        catch
+        {
+            _ = offering.ContinueWith(static failed => failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            throw;
+        }
+    }
+
+    /// <summary>Reads what a server offers beside tools. A list that cannot be read stays as it was, and keeps nobody from the tools.</summary>
+    private async Task<UpstreamOffers> LoadOffersAsync(IToolServer server, UpstreamOffers before)
+    {
+        var prompts = await ListAsync(server, ListKind.Prompts, before.Prompts);
+        var resources = await ListAsync(server, ListKind.Resources, before.Resources);
+        var templates = await ListAsync(server, ListKind.Templates, before.Templates);
+        var same = server.Capabilities.Span.SequenceEqual(before.Capabilities.Span) && server.ServerInfo.Span.SequenceEqual(before.ServerInfo.Span);
+        return new UpstreamOffers(prompts, resources, templates, same ? before.Capabilities : server.Capabilities, same ? before.ServerInfo : server.ServerInfo, server.Instructions);
+    }
+
+    private async Task<IReadOnlyList<ReadOnlyMemory<byte>>> ListAsync(IToolServer server, ListKind kind, IReadOnlyList<ReadOnlyMemory<byte>> before)
+    {
+        if (server.Capabilities.IsEmpty || JsonMembers.FindObject(server.Capabilities.Span, kind.Capability()).IsEmpty)
+        {
+            return before.Count == 0 ? before : [];
+        }
+        try
+        {
+            var items = await server.ListAsync(kind, stopping.Token);
+            return IsSame(items, before) ? before : items;
+        }
+        catch (UpstreamException exception) when (!server.Lost.IsCompleted)
+        {
+            logger.ListNotRead(Manifest.Id, kind.Method(), exception.Reason);
+            return before;
+        }
+    }
+
+    private static bool IsSame(IReadOnlyList<ReadOnlyMemory<byte>> one, IReadOnlyList<ReadOnlyMemory<byte>> other) =>
+        one.Count == other.Count && one.Zip(other).All(pair => pair.First.Span.SequenceEqual(pair.Second.Span));
 
     /// <summary>Reads the tools anew. Where that fails on a connection that holds, what was known stays.</summary>
     private async Task RefreshAsync(IToolServer server)
@@ -249,7 +420,7 @@ internal sealed class Upstream : IAsyncDisposable
 
     private void Set(Status next)
     {
-        var toolsChanged = !ReferenceEquals(next.Tools, current.Tools);
+        var toolsChanged = !ReferenceEquals(next.Tools, current.Tools) || !next.Offers.Equals(current.Offers);
         current = next;
         Interlocked.Exchange(ref turned, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
         changed(toolsChanged);
@@ -262,5 +433,23 @@ internal sealed class Upstream : IAsyncDisposable
     /// <param name="Tools">Raw definitions, as last heard.</param>
     /// <param name="Reason">Why it is down, as a short code.</param>
     /// <param name="LastWords">What the server wrote about itself last.</param>
-    internal sealed record Status(UpstreamStatus State, DateTimeOffset Since, IToolServer? Server, IReadOnlyList<ReadOnlyMemory<byte>> Tools, string? Reason, string LastWords);
+    internal sealed record Status(UpstreamStatus State, DateTimeOffset Since, IToolServer? Server, IReadOnlyList<ReadOnlyMemory<byte>> Tools, string? Reason, string LastWords)
+    {
+        /// <summary>What it offers beside tools, as last heard.</summary>
+        public UpstreamOffers Offers { get; init; } = UpstreamOffers.None;
+    }
+}
+
+/// <summary>What a server offers beside tools, raw.</summary>
+/// <param name="Prompts">Prompts.</param>
+/// <param name="Resources">Resources.</param>
+/// <param name="Templates">Templates of resources.</param>
+/// <param name="Capabilities">Its capabilities object; empty: it did not say.</param>
+/// <param name="ServerInfo">How it introduced itself; empty: it did not.</param>
+/// <param name="Instructions">What it tells models of its use; null: nothing.</param>
+internal sealed record UpstreamOffers(
+    IReadOnlyList<ReadOnlyMemory<byte>> Prompts, IReadOnlyList<ReadOnlyMemory<byte>> Resources, IReadOnlyList<ReadOnlyMemory<byte>> Templates,
+    ReadOnlyMemory<byte> Capabilities, ReadOnlyMemory<byte> ServerInfo, string? Instructions)
+{
+    public static UpstreamOffers None { get; } = new([], [], [], default, default, null);
 }

@@ -1,3 +1,5 @@
+using Shared.Tools;
+
 namespace McpHub.Upstreams;
 
 /// <summary>An upstream failed. The message may be shown to callers: it names no address and quotes nothing that the upstream said.</summary>
@@ -6,7 +8,7 @@ namespace McpHub.Upstreams;
 /// <param name="message">What happened.</param>
 /// <param name="wasSent">Whether the request may have been executed.</param>
 /// <param name="inner">What lies behind it; for the log only.</param>
-internal sealed class UpstreamException(int code, string reason, string message, bool wasSent = true, Exception? inner = null) : Exception(message, inner)
+internal class UpstreamException(int code, string reason, string message, bool wasSent = true, Exception? inner = null) : Exception(message, inner)
 {
     public int Code { get; } = code;
 
@@ -16,6 +18,12 @@ internal sealed class UpstreamException(int code, string reason, string message,
 
     /// <summary>What the server wrote about itself last. For admins only.</summary>
     public string LastWords { get; set; } = "";
+
+    /// <summary>What a caller is answered with in place of an error; null: nothing.</summary>
+    public ToolCallOutcome? Answer { get; set; }
+
+    /// <summary>When the same call is worth another try; null: nobody knows.</summary>
+    public TimeSpan? RetryAfter { get; init; }
 
     /// <summary>The same, to be thrown once more by another caller, or with another word on whether a request was sent.</summary>
     public UpstreamException Again(bool wasSent) => new(Code, Reason, Message, wasSent, InnerException);
@@ -37,8 +45,14 @@ internal static class UpstreamReasons
     public const string TooLarge = "message_too_large";
     public const string InvalidResponse = "invalid_response";
     public const string ProtocolVersion = "protocol_version";
+    public const string EndpointRefused = "endpoint_refused";
+    public const string CircuitOpen = "circuit_open";
     public const string HandshakeRefused = "handshake_refused";
     public const string ListRefused = "list_refused";
+    public const string InvalidDocument = "invalid_document";
     public const string Reconnect = "reconnect";
+    public const string SignInRequired = "sign_in_required";
+    public const string TokenUnavailable = "token_unavailable";
+    public const string TokenRefused = "token_refused";
     public const string Internal = "internal";
 }

@@ -43,6 +43,12 @@ internal static partial class UpstreamLog
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: its event stream broke ({Reason}).")]
     public static partial void ListeningBroke(this ILogger logger, string server, string reason);
 
+    [LoggerMessage(LogLevel.Information, "Tool server {Server}: speaks the older HTTP+SSE; 'transport: sse' in its manifest spares it the first question.")]
+    public static partial void SpeaksOlderTransport(this ILogger logger, string server);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: refuses Streamable HTTP, and HTTP+SSE as well ({Reason}).")]
+    public static partial void OlderTransportRefused(this ILogger logger, string server, string reason);
+
     [LoggerMessage(LogLevel.Debug, "Tool server {Server}: tells of no changes by itself; it is asked now and then.")]
     public static partial void NoSubscription(this ILogger logger, string server);
 
@@ -63,6 +69,21 @@ internal static partial class UpstreamLog
 
     [LoggerMessage(LogLevel.Warning, "Tool server {Server}: tool {Tool} is quarantined: {Reason}")]
     public static partial void Quarantined(this ILogger logger, string server, string tool, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server} asks for {Method}, but it is not known whom; with 'session: perSession' in its manifest it would be.")]
+    public static partial void NobodyToAsk(this ILogger logger, string server, string method);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server} asked for {Method}, and the client did not answer.")]
+    public static partial void NotAnswered(this ILogger logger, string server, string method);
+
+    [LoggerMessage(LogLevel.Error, "Tool server {Server} asked for {Method}, and asking the client failed.")]
+    public static partial void AskingFailed(this ILogger logger, string server, string method, Exception exception);
+
+    [LoggerMessage(LogLevel.Warning, "Tool server {Server}: {Method} failed ({Reason}); what was known of it stays.")]
+    public static partial void ListNotRead(this ILogger logger, string server, string method, string reason);
+
+    [LoggerMessage(LogLevel.Debug, "Tool server {Server}: connection '{Scope}' is closed ({Reason}).")]
+    public static partial void ScopeClosed(this ILogger logger, string server, string scope, string reason);
 
     [LoggerMessage(LogLevel.Error, "Someone who was told of changed tools failed.")]
     public static partial void ListenerFailed(this ILogger logger, Exception exception);

@@ -14,6 +14,7 @@ namespace Shared.Admission;
 public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
 {
     private readonly Lock gate = new();
+    private readonly ToolRateTable toolRates = new();
 
     /// <summary>Whether some hard budget hangs above the caller, so that each of its calls needs an upper bound of its price.</summary>
     public static bool NeedsBound(GatewayRequest request) =>
@@ -110,6 +111,10 @@ public sealed class AdmissionController(ILedger ledger, TimeProvider clock)
         }
         var now = clock.GetUtcNow();
         var scoped = plan.Scoped.IsEmpty ? plan.Scoped : plan.Scoped.Covering(start);
+        if (start.Rate is { } rate)
+        {
+            scoped = scoped with { Rates = [.. scoped.Rates, .. toolRates.SlotsOf(plan.Key.Id, start, rate, now)] };
+        }
         BudgetSlot[] budgets = scoped.Budgets.Length == 0 ? plan.Request.Budgets : [.. plan.Request.Budgets, .. scoped.Budgets];
         var holds = budgets.Length == 0 ? [] : new BudgetHold[budgets.Length];
         var lease = new AttemptLease(this, request, start, index, scoped, holds, budgets, RowId.Create(now), now)

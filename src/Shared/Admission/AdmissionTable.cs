@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
+using System.Runtime.CompilerServices;
 using Shared.Budgets;
 using Shared.Ledger;
 using Shared.Snapshots;
@@ -8,13 +9,16 @@ using Shared.VirtualKeys;
 namespace Shared.Admission;
 
 /// <summary>A snapshot's limits, bound to the counters of the process: one plan for each key.</summary>
-internal sealed class AdmissionTable(FrozenDictionary<string, KeyPlan> plans, Func<Owner, LimitSlots> slotsOf)
+internal sealed class AdmissionTable(FrozenDictionary<string, KeyPlan> plans, Func<Owner, LimitSlots> slotsOf, Func<VirtualKey, KeyPlan> planOf)
 {
+    // Of callers that signed in, who are known only when they come.
+    private readonly ConditionalWeakTable<VirtualKey, KeyPlan> others = [];
+
     /// <summary>The limits that hang on one link itself, with their counters; those of links that no key belongs to are filled from the ledger now.</summary>
     public LimitSlots SlotsOf(Owner owner) => slotsOf(owner);
 
-    /// <summary>The plan of a key of the same snapshot.</summary>
-    public KeyPlan PlanOf(VirtualKey key) => plans[key.Id];
+    /// <summary>The plan of a key of the same snapshot, or of a caller that signed in under it.</summary>
+    public KeyPlan PlanOf(VirtualKey key) => plans.TryGetValue(key.Id, out var plan) ? plan : others.GetValue(key, found => planOf(found));
 }
 
 /// <summary>
@@ -27,7 +31,7 @@ internal sealed class AdmissionTableCompiler(ISpendHistory history, TimeProvider
     private readonly ConcurrentDictionary<string, ConcurrencyCounter> concurrency = new();
 
     public object Compile(Snapshot snapshot, ICollection<string> errors) =>
-        new AdmissionTable(snapshot.Keys.ToFrozenDictionary(pair => pair.Key, pair => PlanOf(pair.Value)), SlotsOf);
+        new AdmissionTable(snapshot.Keys.ToFrozenDictionary(pair => pair.Key, pair => PlanOf(pair.Value)), SlotsOf, PlanOf);
 
     private LimitSlots SlotsOf(Owner owner)
     {

@@ -15,7 +15,7 @@ internal sealed class ConfigBinder(ICollection<ConfigError> errors, SecretRefere
         {
             return BindSecret(node);
         }
-        if (type == typeof(RawJson))
+        if ((Nullable.GetUnderlyingType(type) ?? type) == typeof(RawJson))
         {
             return new RawJson(node.ToJson());
         }

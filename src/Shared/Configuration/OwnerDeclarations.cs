@@ -10,9 +10,17 @@ public abstract record OwnerDeclaration : Declaration
     [DefaultText("a key: none; elsewhere: no restriction")]
     public IReadOnlyList<string>? Models { get; init; }
 
-    /// <summary>Globs over <c>server/tool</c>, the servers' own names; a leading <c>!</c> takes away.</summary>
+    /// <summary>Globs over <c>server/tool</c>, the servers' own names, and toolsets as <c>toolset:id</c>; a leading <c>!</c> takes away.</summary>
     [DefaultText("a key: none; elsewhere: no restriction")]
     public IReadOnlyList<string>? Tools { get; init; }
+
+    /// <summary>Globs over <c>server/prompt</c>, the servers' own names; a leading <c>!</c> takes away.</summary>
+    [DefaultText("those of servers of which `tools` grants all")]
+    public IReadOnlyList<string>? Prompts { get; init; }
+
+    /// <summary>Globs over <c>server/uri</c>, the servers' own URIs; a leading <c>!</c> takes away.</summary>
+    [DefaultText("those of servers of which `tools` grants all")]
+    public IReadOnlyList<string>? Resources { get; init; }
 
     /// <summary>Annotations that a tool must carry as given, e.g. <c>readOnlyHint: true</c>.</summary>
     public IReadOnlyDictionary<string, bool> ToolAnnotations { get; init; } = new Dictionary<string, bool>();

@@ -1,3 +1,5 @@
+using Shared.Configuration.Schemas;
+
 namespace Shared.Configuration;
 
 /// <summary>Where the gateway listens and whom it answers. Read at start only.</summary>
@@ -22,12 +24,24 @@ internal sealed record ServerDeclaration : Declaration
     /// <summary>Origins that may be sent in the header <c>Origin</c>, such as <c>https://app.example.com</c>; the gateway's own and those of <c>cors</c> are always among them.</summary>
     public IReadOnlyList<string> AllowedOrigins { get; init; } = [];
 
+    /// <summary>
+    /// The address under which browsers reach the gateway, such as <c>https://gateway.example.com</c>: links to sign in lead there, and authorization servers send people back there.
+    /// </summary>
+    [DefaultText("the first address that is listened on")]
+    public Uri? PublicUrl { get; init; }
+
     /// <summary>Which web pages may call the gateway from a browser.</summary>
     public CorsDeclaration Cors { get; init; } = new();
 
     /// <summary>The most connections at once; further ones are closed at once.</summary>
     [Bounds("1", "1000000")]
     public int MaxConnections { get; init; } = 10_000;
+
+    /// <summary>
+    /// Whether MCP clients are served that know nothing newer than the HTTP+SSE of 2024-11-05, at <c>/mcp/sse</c>. Unlike the rest of <c>server</c> it takes effect without a
+    /// restart, for streams that are opened from then on.
+    /// </summary>
+    public bool LegacySse { get; init; }
 }
 
 /// <summary>A certificate: two PEM files, or one PKCS#12 file. Paths are relative to the folder of <c>gateway.yaml</c>. Renewed files are taken up without a restart.</summary>

@@ -78,6 +78,29 @@ internal record ListedPrice : RatesDeclaration
     [Bounds("0", "1000")]
     public decimal PerRequest { get; init; }
 
+    /// <summary>US dollars for each picture that is made, beside its tokens; for those that <c>imageVariants</c> does not name.</summary>
+    [DefaultText("pictures are not billed by themselves")]
+    [Bounds("0", "1000")]
+    public decimal? PerImage { get; init; }
+
+    /// <summary>US dollars for each picture of a quality (<c>hd</c>), a size (<c>1024x1792</c>), or both (<c>hd/1024x1792</c>); the most exact name holds, and a quality before a size.</summary>
+    public IReadOnlyDictionary<string, decimal> ImageVariants { get; init; } = new Dictionary<string, decimal>();
+
+    /// <summary>US dollars for each minute of audio that is transcribed, counted by the second or finer.</summary>
+    [DefaultText("audio is not billed by its length")]
+    [Bounds("0", "1000")]
+    public decimal? PerAudioMinute { get; init; }
+
+    /// <summary>US dollars per million characters that are spoken.</summary>
+    [DefaultText("text is not billed by its characters")]
+    [Bounds("0", "1000000")]
+    public decimal? PerMillionCharacters { get; init; }
+
+    /// <summary>US dollars for each search unit of a ranking, and for each search that a provider ran for a model.</summary>
+    [DefaultText("searches are not billed by themselves")]
+    [Bounds("0", "1000")]
+    public decimal? PerSearch { get; init; }
+
     /// <summary>The most tokens of one input.</summary>
     [DefaultText("unknown")]
     [Bounds("1", "1000000000")]

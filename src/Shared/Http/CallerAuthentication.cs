@@ -17,13 +17,17 @@ public interface IAdminAuthenticator
 internal sealed class CallerAuthentication(IAdminAuthenticator admins, RevokedKeys revokedKeys, TimeProvider clock)
 {
     /// <summary>Sets the caller, or says why there is none. A key's state is told only to who holds its secret.</summary>
-    public GatewayError? Authenticate(HttpContext context, GatewayRequest request, CallerKind kind)
+    /// <param name="context">The request.</param>
+    /// <param name="request">What is known of it.</param>
+    /// <param name="kind">Whose credential is wanted.</param>
+    /// <param name="queryParameter">The parameter of the query in which it may stand, too; null: none.</param>
+    public GatewayError? Authenticate(HttpContext context, GatewayRequest request, CallerKind kind, string? queryParameter = null)
     {
         if (kind == CallerKind.Anonymous)
         {
             return null;
         }
-        if (Credential.Find(context.Request.Headers, out var token) is { } error)
+        if (Credential.Find(context.Request.Headers, Credential.TakeFromQuery(context.Request, queryParameter), out var token) is { } error)
         {
             return error;
         }

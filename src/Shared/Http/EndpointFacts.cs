@@ -12,8 +12,9 @@ internal sealed class EndpointFacts
 
     private readonly ConcurrentDictionary<string, string> names = new(StringComparer.Ordinal);
 
-    private EndpointFacts(string route, CallerKind? caller, IErrorFormat? errors)
+    private EndpointFacts(string route, CallerKind? caller, IErrorFormat? errors, string? queryCredential = null)
     {
+        QueryCredential = queryCredential;
         Route = route;
         Caller = caller;
         Errors = errors ?? ProblemFormat.Instance;
@@ -32,6 +33,9 @@ internal sealed class EndpointFacts
     /// <summary>How its errors look.</summary>
     public IErrorFormat Errors { get; }
 
+    /// <summary>The parameter of the query in which the credential may stand; null: none.</summary>
+    public string? QueryCredential { get; }
+
     /// <summary>The part of the gateway that answers: <c>llm</c>, <c>mcp</c>, <c>admin</c> or <c>host</c>.</summary>
     public string Plane { get; }
 
@@ -40,7 +44,8 @@ internal sealed class EndpointFacts
         endpoint is null ? Unmatched : Known.GetValue(endpoint, static found => new EndpointFacts(
             (found as RouteEndpoint)?.RoutePattern.RawText ?? "",
             found.Metadata.GetMetadata<RequiredCaller>()?.Kind,
-            found.Metadata.GetMetadata<IErrorFormat>()));
+            found.Metadata.GetMetadata<IErrorFormat>(),
+            found.Metadata.GetMetadata<QueryCredential>()?.Parameter));
 
     /// <summary>The name of a request's span: <c>{method} {route}</c>. Unknown methods share one name, so that a caller cannot grow the table.</summary>
     public string SpanName(string method) =>
@@ -51,7 +56,7 @@ internal sealed class EndpointFacts
 
     private static string PlaneOf(string route) => route.TrimStart('/').Split('/', 2)[0] switch
     {
-        "v1" => "llm",
+        "v1" or "v2" or "v1beta" or "v1beta1" or "openai" or "anthropic" or "genai" or "bedrock" => "llm",
         "mcp" => "mcp",
         "admin" => "admin",
         _ => "host",

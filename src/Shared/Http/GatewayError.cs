@@ -74,6 +74,10 @@ public enum CallerKind
 /// <param name="Kind">Whose.</param>
 public sealed record RequiredCaller(CallerKind Kind);
 
+/// <summary>Endpoint metadata: a parameter of the query in which the credential may stand, too. It is taken out of the query, so that nothing behind sees it.</summary>
+/// <param name="Parameter">Its name.</param>
+public sealed record QueryCredential(string Parameter);
+
 /// <summary>What endpoints declare for the outermost middleware.</summary>
 public static class GatewayEndpointConventions
 {

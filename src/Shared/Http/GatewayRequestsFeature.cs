@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Shared.SignIn;
 using Shared.Snapshots;
 using Shared.Telemetry;
 
@@ -16,11 +17,15 @@ public static class GatewayRequestsFeature
         services.TryAddSingleton<GatewayMetrics>();
         services.TryAddSingleton<Perimeter>();
         services.AddSingleton<RevokedKeys>();
+        services.AddSingleton<LiveKeys>();
+        services.AddSingleton(provider => new ConnectionRequests(
+            provider.GetRequiredService<SnapshotStore>(), provider.GetRequiredService<LiveKeys>(), provider.GetRequiredService<GatewayMetrics>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<CallerAuthentication>();
         services.AddSingleton<UnmatchedRequests>();
         services.AddSingleton<RequestFailures>();
         services.TryAddSingleton(provider => FollowSettings(provider.GetRequiredService<SnapshotStore>()));
         services.AddSingleton<ISnapshotCompiler, KeyDirectoryCompiler>();
+        services.AddSignIn();
         return services;
     }
 

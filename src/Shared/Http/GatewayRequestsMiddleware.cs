@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Shared.SignIn;
 using Shared.Snapshots;
 using Shared.Telemetry;
 
@@ -73,10 +75,34 @@ internal sealed class GatewayRequestsMiddleware(
         {
             return RefuseAsync(context, request, endpoint, Starting);
         }
-        if (authentication.Authenticate(context, request, kind) is { } error)
+        if (authentication.Authenticate(context, request, kind, endpoint.QueryCredential) is { } error)
         {
+            if (kind == CallerKind.VirtualKey && request.Snapshot.SignIn is not null)
+            {
+                return SignInAsync(context, request, endpoint, error);
+            }
             context.Response.Headers.WWWAuthenticate = "Bearer";
             return RefuseAsync(context, request, endpoint, error);
+        }
+        return ServeAsync(context, request);
+    }
+
+    /// <summary>Whoever sends no key of the gateway's may have signed in.</summary>
+    private async Task SignInAsync(HttpContext context, GatewayRequest request, EndpointFacts endpoint, GatewayError error)
+    {
+        if (await context.RequestServices.GetRequiredService<TokenAuthentication>().AuthenticateAsync(context, request, error) is { } refusal)
+        {
+            await RefuseAsync(context, request, endpoint, refusal);
+            return;
+        }
+        await ServeAsync(context, request);
+    }
+
+    private Task ServeAsync(HttpContext context, GatewayRequest request)
+    {
+        if (!request.Snapshot.Settings.PassedHeaders.IsEmpty)
+        {
+            request.KeepHeaders(context.Request.Headers);
         }
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } body)
         {

@@ -64,6 +64,18 @@ public sealed class Perimeter
                 $"Pages of '{Shown(origin)}' may not call the gateway. To let them, list the origin under 'server.cors.origins' in gateway.yaml.") { Field = "Origin" };
     }
 
+    /// <summary>
+    /// Whether a request was sent to an address that is known to be the gateway's: to a name of its own and not to any that leads here, and to the port that
+    /// the connection came in by. Behind a proxy the port must be the usual one, as nobody tells the gateway of another.
+    /// </summary>
+    internal bool IsOwnAddress(HttpContext context)
+    {
+        var current = rules;
+        var port = context.Request.Host.Port ?? (context.Request.IsHttps ? 443 : 80);
+        return context.Request.Headers.Host.ToString() is { Length: > 0 } host && current.IsOwnHost(host, context)
+            && (port == context.Connection.LocalPort || (current.TakeForwarded is not null && port == (context.Request.IsHttps ? 443 : 80)));
+    }
+
     /// <summary>Whether the request only asks what a page may do; the answer is then complete.</summary>
     internal bool AnswersPreflight(HttpContext context)
     {
@@ -119,7 +131,7 @@ public sealed class Perimeter
 
         public Rules(ServerSettings settings, bool isLocal, ILoggerFactory? logging = null)
         {
-            names = HostNames.Of([.. settings.AllowedHosts.Where(HostNames.IsPattern)]);
+            names = HostNames.Of([.. settings.AllowedHosts.Append(settings.PublicHost ?? "localhost").Where(HostNames.IsPattern)]);
             foreach (var host in settings.AllowedHosts)
             {
                 if (IPAddress.TryParse(host.Trim('[', ']'), out var address))

@@ -8,10 +8,14 @@ namespace Shared.Http;
 public sealed class BodyMemory(long capacity)
 {
     private long held;
+    private long peak;
     private long capacity = capacity;
 
     /// <summary>Bytes held now.</summary>
     public long Held => Volatile.Read(ref held);
+
+    /// <summary>The most bytes that were held at one moment.</summary>
+    public long Peak => Volatile.Read(ref peak);
 
     /// <summary>The most bytes held at once.</summary>
     public long Capacity
@@ -23,8 +27,14 @@ public sealed class BodyMemory(long capacity)
     /// <summary>Takes bytes from the budget. False, with nothing taken: there are not so many left.</summary>
     public bool TryTake(long bytes)
     {
-        if (Interlocked.Add(ref held, bytes) <= Capacity)
+        var taken = Interlocked.Add(ref held, bytes);
+        if (taken <= Capacity)
         {
+            for (var seen = Peak; taken > seen;)
+            {
+                var before = Interlocked.CompareExchange(ref peak, taken, seen);
+                seen = before == seen ? taken : before;
+            }
             return true;
         }
         Interlocked.Add(ref held, -bytes);

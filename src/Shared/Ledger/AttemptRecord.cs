@@ -1,4 +1,5 @@
 using Shared.Pricing;
+using Shared.Snapshots;
 
 namespace Shared.Ledger;
 
@@ -29,6 +30,9 @@ public enum CallOutcome : byte
 
     /// <summary>The client left before the end.</summary>
     Cancelled,
+
+    /// <summary>The gateway did not make the call: a manifest's rule, or the person who was asked, was against it.</summary>
+    Refused,
 }
 
 /// <summary>Where the figures of a row come from.</summary>
@@ -64,6 +68,9 @@ public sealed record AttemptStart
 
     /// <summary>What the client asked for: route, <c>provider/model</c>, or exposed tool name.</summary>
     public required string RequestedName { get; init; }
+
+    /// <summary>How often all keys, and each of them, may call it in any minute; null: no limit but those of its caller.</summary>
+    public ToolRate? Rate { get; init; }
 
     /// <summary>Names the price that the attempt is charged at; null: the price is unknown.</summary>
     public string? PriceVersion { get; init; }

@@ -168,7 +168,8 @@ public sealed class LedgerQuery(GatewayDatabase database, EmbeddedLedger ledger)
 
     private const string Columns = """
         sequence, id, started_at, settled, kind, request_id, trace_id, key_id, user_id, team_id, customer_id, requested_name, upstream, name, served_model, price_version, revision, attempt_index,
-        reserved_nano, reserved_tokens, outcome, status, error, usage_source, input, cache_read, cache_write, audio_input, output, reasoning, audio_output, cost_nano, duration_us
+        reserved_nano, reserved_tokens, outcome, status, error, usage_source, input, cache_read, cache_write, audio_input, output, reasoning, audio_output, cost_nano, duration_us,
+        cache_write_1h, image_input, image_output, unit_kind, unit_thousandths, unit_variant
         """;
 
     /// <summary>A page of attempts. Everything recorded before the call is included. Runs on a connection of its own and for a few seconds at most, so it delays no call.</summary>
@@ -360,6 +361,7 @@ public sealed class LedgerQuery(GatewayDatabase database, EmbeddedLedger ledger)
         Usage = new TokenUsage
         {
             Input = row.Int64(24), CacheRead = row.Int64(25), CacheWrite = row.Int64(26), AudioInput = row.Int64(27), Output = row.Int64(28), Reasoning = row.Int64(29), AudioOutput = row.Int64(30),
+            CacheWrite1h = row.Int64(33), ImageInput = row.Int64(34), ImageOutput = row.Int64(35), Units = new UnitUsage((UnitKind)row.Int64(36), row.Int64(37), row.TextOrNull(38)),
         },
         Cost = row.Int64OrNull(31) is { } nano ? new Money(nano) : null,
         Duration = row.Int64OrNull(32) is { } microseconds ? TimeSpan.FromMicroseconds(microseconds) : null,

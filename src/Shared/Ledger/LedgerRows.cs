@@ -11,7 +11,8 @@ internal sealed class LedgerRows : IDisposable
         "sequence, id, started_at, settled, kind, request_id, trace_id, key_id, user_id, team_id, customer_id, requested_name, upstream, name, price_version, revision, attempt_index, reserved_nano, reserved_tokens";
 
     private const string ResultColumns =
-        "outcome, status, error, served_model, usage_source, input, cache_read, cache_write, audio_input, output, reasoning, audio_output, cost_nano, duration_us";
+        "outcome, status, error, served_model, usage_source, input, cache_read, cache_write, cache_write_1h, audio_input, image_input, output, reasoning, audio_output, image_output, "
+        + "unit_kind, unit_thousandths, unit_variant, cost_nano, duration_us";
 
     private readonly SqliteSession session;
     private readonly SqliteStatement begin;
@@ -62,11 +63,12 @@ internal sealed class LedgerRows : IDisposable
     {
         AddStart(settled, attempt, isSettled: true);
         var result = attempt.Result;
+        var used = result.Usage;
         settled
             .Add((long)result.Outcome).Add(result.Status).Add(result.Error).Add(result.ServedModel).Add((long)result.Source)
-            // The columns are coarser than the price: all cache writes are one, and images count with the text.
-            .Add(result.Usage.Input + result.Usage.ImageInput).Add(result.Usage.CacheRead).Add(result.Usage.CacheWrite + result.Usage.CacheWrite1h).Add(result.Usage.AudioInput)
-            .Add(result.Usage.Output + result.Usage.ImageOutput).Add(result.Usage.Reasoning).Add(result.Usage.AudioOutput)
+            .Add(used.Input).Add(used.CacheRead).Add(used.CacheWrite).Add(used.CacheWrite1h).Add(used.AudioInput).Add(used.ImageInput)
+            .Add(used.Output).Add(used.Reasoning).Add(used.AudioOutput).Add(used.ImageOutput)
+            .Add((long)used.Units.Kind).Add(used.Units.Thousandths).Add(used.Units.Variant)
             .Add(attempt.Charged?.Nano).Add((long)attempt.Duration.TotalMicroseconds);
         settled.Run();
         spend.Add(attempt);

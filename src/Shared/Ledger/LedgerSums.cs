@@ -7,8 +7,16 @@ internal static class LedgerSums
     public const string Spent = "CASE WHEN settled THEN coalesce(cost_nano, 0) ELSE reserved_nano END";
 
     /// <summary>The tokens that a row counts for: those used, and the estimate where nobody knows them.</summary>
-    public const string Tokens =
-        "CASE WHEN settled AND usage_source <> 3 THEN input + cache_read + cache_write + audio_input + output + reasoning + audio_output ELSE reserved_tokens END";
+    public const string Tokens = $"CASE WHEN settled AND usage_source <> 3 THEN {Input} + {Output} ELSE reserved_tokens END";
+
+    /// <summary>All input tokens of a row.</summary>
+    public const string Input = "input + cache_read + cache_write + cache_write_1h + audio_input + image_input";
+
+    /// <summary>All output tokens of a row.</summary>
+    public const string Output = "output + reasoning + audio_output + image_output";
+
+    /// <summary>What a row used of a unit, in thousandths.</summary>
+    public static string Units(Pricing.UnitKind kind) => $"CASE unit_kind WHEN {(int)kind} THEN unit_thousandths ELSE 0 END";
 
     /// <summary>The whole dollars of a sum of nano-dollars. Summed apart from the rest, as a sum past 2^63 is an error in SQLite.</summary>
     public static string Dollars(string nano) => $"coalesce(sum(({nano}) / {Pricing.Money.NanoPerDollar}), 0)";

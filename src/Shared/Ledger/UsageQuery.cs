@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shared.Budgets;
+using Shared.Pricing;
 using Shared.Storage;
 
 namespace Shared.Ledger;
@@ -25,17 +26,19 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
         coalesce(sum(calls), 0), coalesce(sum(CASE WHEN outcome IN (2, 3) THEN calls ELSE 0 END), 0),
         coalesce(sum(input), 0), coalesce(sum(cached), 0), coalesce(sum(output), 0),
         coalesce(sum(cost_nano / 1000000000), 0) AS dollars, coalesce(sum(cost_nano % 1000000000), 0), coalesce(sum(unknown_cost), 0), coalesce(sum(unsettled), 0),
-        coalesce(sum(reserved_nano / 1000000000), 0), coalesce(sum(reserved_nano % 1000000000), 0), coalesce(sum(duration_us), 0), coalesce(max(longest_us), 0)
+        coalesce(sum(reserved_nano / 1000000000), 0), coalesce(sum(reserved_nano % 1000000000), 0), coalesce(sum(duration_us), 0), coalesce(max(longest_us), 0),
+        cast(total(images) AS INTEGER), cast(total(audio_seconds) AS INTEGER), cast(total(characters) AS INTEGER), cast(total(searches) AS INTEGER)
         """;
 
-    private const string AttemptColumns = """
+    private static readonly string AttemptColumns = $"""
         started_at / 3600000 AS hour, key_id, kind, upstream, name, outcome, coalesce(user_id, '') AS user_id, coalesce(team_id, '') AS team_id, coalesce(customer_id, '') AS customer_id,
         1 AS calls, NOT settled AS unsettled, CASE WHEN settled THEN 0 ELSE reserved_nano END AS reserved_nano, coalesce(cost_nano, 0) AS cost_nano, settled AND cost_nano IS NULL AS unknown_cost,
-        input + cache_read + cache_write + audio_input AS input, cache_read AS cached, output + reasoning + audio_output AS output, coalesce(duration_us, 0) AS duration_us, coalesce(duration_us, 0) AS longest_us
+        {LedgerSums.Input} AS input, cache_read AS cached, {LedgerSums.Output} AS output, coalesce(duration_us, 0) AS duration_us, coalesce(duration_us, 0) AS longest_us,
+        {LedgerSums.Units(UnitKind.Image)} AS images, {LedgerSums.Units(UnitKind.AudioSecond)} AS audio_seconds, {LedgerSums.Units(UnitKind.Character)} AS characters, {LedgerSums.Units(UnitKind.Search)} AS searches
         """;
 
     private const string HourColumns =
-        "hour, key_id, kind, upstream, name, outcome, user_id, team_id, customer_id, calls, unsettled, reserved_nano, cost_nano, unknown_cost, input, cached, output, duration_us, longest_us";
+        "hour, key_id, kind, upstream, name, outcome, user_id, team_id, customer_id, calls, unsettled, reserved_nano, cost_nano, unknown_cost, input, cached, output, duration_us, longest_us, images, audio_seconds, characters, searches";
 
     /// <summary>Sums the ledger up. Everything recorded before the call is included. Runs on a connection of its own, so a long one delays no call.</summary>
     /// <exception cref="ArgumentException">A dimension is given twice, or the limit, the span or the number of points is out of range.</exception>
@@ -202,6 +205,10 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
             Reserved = LedgerSums.Money(statement.Int64(sums + 9), statement.Int64(sums + 10)),
             MeanDuration = calls > unsettled ? TimeSpan.FromMicroseconds(statement.Int64(sums + 11) / (calls - unsettled)) : null,
             LongestDuration = calls > unsettled ? TimeSpan.FromMicroseconds(statement.Int64(sums + 12)) : null,
+            Images = statement.Int64(sums + 13) / 1000m,
+            AudioSeconds = statement.Int64(sums + 14) / 1000m,
+            Characters = statement.Int64(sums + 15) / 1000m,
+            Searches = statement.Int64(sums + 16) / 1000m,
         };
     }
 

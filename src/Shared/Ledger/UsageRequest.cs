@@ -165,6 +165,18 @@ public sealed record UsageRow
     /// <summary>Output tokens, reasoning and audio included.</summary>
     public long OutputTokens { get; init; }
 
+    /// <summary>Pictures that were made, as far as they are counted by themselves.</summary>
+    public decimal Images { get; init; }
+
+    /// <summary>Seconds of audio that were heard, as far as they are reported.</summary>
+    public decimal AudioSeconds { get; init; }
+
+    /// <summary>Characters that were spoken.</summary>
+    public decimal Characters { get; init; }
+
+    /// <summary>Searches: of rankings, and those that a provider ran for a model.</summary>
+    public decimal Searches { get; init; }
+
     /// <summary>What the settled attempts cost, as far as known.</summary>
     public Money Cost { get; init; }
 

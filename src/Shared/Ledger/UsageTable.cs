@@ -1,5 +1,7 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Shared.Admission;
+using Shared.Pricing;
 using Shared.Storage;
 using Shared.VirtualKeys;
 
@@ -18,12 +20,13 @@ internal sealed class UsageTable(SqliteSession session) : IDisposable
     public const string Merge = """
         ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unsettled = unsettled + excluded.unsettled, reserved_nano = reserved_nano + excluded.reserved_nano,
             cost_nano = cost_nano + excluded.cost_nano, unknown_cost = unknown_cost + excluded.unknown_cost, input = input + excluded.input, cached = cached + excluded.cached,
-            output = output + excluded.output, duration_us = duration_us + excluded.duration_us, longest_us = max(longest_us, excluded.longest_us)
+            output = output + excluded.output, duration_us = duration_us + excluded.duration_us, longest_us = max(longest_us, excluded.longest_us),
+            images = images + excluded.images, audio_seconds = audio_seconds + excluded.audio_seconds, characters = characters + excluded.characters, searches = searches + excluded.searches
         """;
 
     private readonly Dictionary<Group, Sums> groups = [];
 
-    private readonly SqliteStatement add = session.Prepare($"INSERT INTO usage_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?) {Merge}");
+    private readonly SqliteStatement add = session.Prepare($"INSERT INTO usage_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {Merge}");
 
     /// <summary>Counts an attempt with the batch that is being written.</summary>
     public void Add(AttemptLease attempt)
@@ -37,11 +40,16 @@ internal sealed class UsageTable(SqliteSession session) : IDisposable
         sums.Calls++;
         sums.Cost = RollingSum.Saturate(sums.Cost, attempt.Charged?.Nano ?? 0);
         sums.UnknownCost += attempt.Charged is null ? 1 : 0;
-        sums.Input = RollingSum.Saturate(sums.Input, usage.Input + usage.CacheRead + usage.CacheWrite + usage.AudioInput);
+        sums.Input = RollingSum.Saturate(sums.Input, usage.TotalInput);
         sums.Cached = RollingSum.Saturate(sums.Cached, usage.CacheRead);
-        sums.Output = RollingSum.Saturate(sums.Output, usage.Output + usage.Reasoning + usage.AudioOutput);
+        sums.Output = RollingSum.Saturate(sums.Output, usage.TotalOutput);
         sums.Duration = RollingSum.Saturate(sums.Duration, duration);
         sums.Longest = Math.Max(sums.Longest, duration);
+        if (usage.Units.Kind != UnitKind.None)
+        {
+            ref var units = ref sums.UnitsOf(usage.Units.Kind);
+            units = RollingSum.Saturate(units, usage.Units.Thousandths);
+        }
     }
 
     /// <summary>Writes the sums of the batch, within its transaction.</summary>
@@ -51,7 +59,8 @@ internal sealed class UsageTable(SqliteSession session) : IDisposable
         {
             add.Reset();
             add.Add(group.Hour).Add(group.Key).Add((long)group.Kind).Add(group.Upstream).Add(group.Name).Add((long)group.Outcome).Add(group.User).Add(group.Team).Add(group.Customer)
-                .Add(sums.Calls).Add(sums.Cost).Add(sums.UnknownCost).Add(sums.Input).Add(sums.Cached).Add(sums.Output).Add(sums.Duration).Add(sums.Longest).Run();
+                .Add(sums.Calls).Add(sums.Cost).Add(sums.UnknownCost).Add(sums.Input).Add(sums.Cached).Add(sums.Output).Add(sums.Duration).Add(sums.Longest)
+                .Add(sums.Images).Add(sums.AudioSeconds).Add(sums.Characters).Add(sums.Searches).Run();
         }
         groups.Clear();
     }
@@ -73,5 +82,25 @@ internal sealed class UsageTable(SqliteSession session) : IDisposable
         public long Output;
         public long Duration;
         public long Longest;
+        public long Images;
+        public long AudioSeconds;
+        public long Characters;
+        public long Searches;
+
+        [UnscopedRef]
+        public ref long UnitsOf(UnitKind kind)
+        {
+            switch (kind)
+            {
+                case UnitKind.Image:
+                    return ref Images;
+                case UnitKind.AudioSecond:
+                    return ref AudioSeconds;
+                case UnitKind.Character:
+                    return ref Characters;
+                default:
+                    return ref Searches;
+            }
+        }
     }
 }

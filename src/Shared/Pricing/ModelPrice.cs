@@ -75,6 +75,9 @@ public sealed record ModelPrice
     /// <summary>What each call costs beside its tokens.</summary>
     public Money PerRequest { get; init; }
 
+    /// <summary>What pictures, seconds of audio, characters and searches cost, where they are billed by themselves.</summary>
+    public ImmutableArray<UnitRate> UnitRates { get; init; } = [];
+
     /// <summary>Discount and margin, applied to the exact sum before it is rounded.</summary>
     public PriceAdjustment Adjustment { get; init; }
 
@@ -117,8 +120,21 @@ public sealed record ModelPrice
             + Product(usage.Output, rates.Output)
             + Product(usage.Reasoning, rates.Reasoning ?? rates.Output)
             + Product(usage.AudioOutput, rates.AudioOutput ?? rates.Output)
-            + Product(usage.ImageOutput, rates.ImageOutput ?? rates.Output)));
+            + Product(usage.ImageOutput, rates.ImageOutput ?? rates.Output)
+            + ProductOf(usage.Units)));
     }
+
+    /// <summary>
+    /// Whether what was used can be priced. False: it was reported in units of which the price knows nothing, and in no tokens; such a cost is unknown, not 0.
+    /// </summary>
+    public bool Covers(in TokenUsage usage) =>
+        usage.Units.Kind == UnitKind.None || usage.Total > 0 || Pricing.UnitRates.Find(UnitRates, usage.Units.Kind, usage.Units.Variant) is not null || IsFree;
+
+    /// <summary>Whether the model costs nothing at all, by tokens or otherwise.</summary>
+    public bool IsFree => Rates is { HighestInput: 0, HighestOutput: 0 } && ContextTiers.IsEmpty && ServiceTiers.IsEmpty && UnitRates.IsEmpty && PerRequest == Money.Zero && Unbilled.IsEmpty;
+
+    /// <summary>The dearest rate of a unit in nano-dollars for a million of it; null: the price has none.</summary>
+    public long? HighestUnitRate(UnitKind kind) => Pricing.UnitRates.Highest(UnitRates, kind);
 
     /// <summary>
     /// The most that a call of at most so many tokens can cost, over every tier that it could fall into.
@@ -131,6 +147,18 @@ public sealed record ModelPrice
     {
         var (input, output) = HighestRates(inputTokens, serviceTier);
         return Charge(checked(Product(inputTokens, input) + Product(outputTokens, output)));
+    }
+
+    /// <summary>The most that a call of at most so many tokens and units can cost; each unit counts at its dearest variant.</summary>
+    /// <param name="inputTokens">No fewer than the call's input tokens.</param>
+    /// <param name="outputTokens">No fewer than the call's output tokens.</param>
+    /// <param name="units">No fewer than the call's units.</param>
+    /// <param name="serviceTier">The service tier that the request asks for; null means standard.</param>
+    /// <exception cref="OverflowException">The bound exceeds what <see cref="Money"/> holds.</exception>
+    public Money UpperBound(long inputTokens, long outputTokens, in UnitUsage units, string? serviceTier = null)
+    {
+        var (input, output) = HighestRates(inputTokens, serviceTier);
+        return Charge(checked(Product(inputTokens, input) + Product(outputTokens, output) + ProductOf(units, HighestUnitRate(units.Kind) ?? 0)));
     }
 
     /// <summary>The most output tokens that can be paid from an amount once the input is paid; 0 where the input alone exceeds it.</summary>
@@ -189,6 +217,10 @@ public sealed record ModelPrice
         }
         return (input, output);
     }
+
+    private UInt128 ProductOf(in UnitUsage units) => units.Kind == UnitKind.None ? 0 : ProductOf(units, Pricing.UnitRates.Find(UnitRates, units.Kind, units.Variant) ?? 0);
+
+    private static UInt128 ProductOf(in UnitUsage units, long rate) => (Product(units.Thousandths, rate) + 999) / 1000;
 
     private static UInt128 Product(long tokens, long rate) => (UInt128)(ulong)tokens * (ulong)rate;
 

@@ -27,6 +27,10 @@ internal static class PriceFile
                     errors.Add(price.ContextTiers[i].Error("aboveInputTokens", "tiers must ascend by size"));
                 }
             }
+            foreach (var (variant, _) in price.ImageVariants.Where(variant => variant.Value is < 0 or > 1000))
+            {
+                errors.Add(price.Error($"imageVariants.{variant}", "expected dollars from 0 to 1000"));
+            }
             compiled.Add(Compile(price, price.Provider, price.Model, "overlay:" + Fingerprint(price)));
         }
         // What takes effect on a day follows what held before it, wherever the two stand in the file.
@@ -53,6 +57,7 @@ internal static class PriceFile
         ContextTiers = [.. price.ContextTiers.Select(tier => new ContextTier(tier.AboveInputTokens, RatesOf(tier)))],
         ServiceTiers = price.ServiceTiers.ToImmutableDictionary(tier => tier.Key, tier => RatesOf(tier.Value)),
         PerRequest = Money.FromDollars(price.PerRequest),
+        UnitRates = [.. UnitRatesOf(price)],
         MaxInputTokens = price.MaxInputTokens,
         MaxOutputTokens = price.MaxOutputTokens,
         MaxImageTokens = price.MaxImageTokens,
@@ -75,6 +80,32 @@ internal static class PriceFile
         ImageInput = NanoPerMillion(rates.ImageInput),
         ImageOutput = NanoPerMillion(rates.ImageOutput),
     };
+
+    private static IEnumerable<UnitRate> UnitRatesOf(ListedPrice price)
+    {
+        if (price.PerImage is { } image)
+        {
+            yield return new UnitRate(UnitKind.Image, null, NanoPerMillion(image * Million));
+        }
+        foreach (var (variant, dollars) in price.ImageVariants.OrderBy(variant => variant.Key, StringComparer.Ordinal))
+        {
+            yield return new UnitRate(UnitKind.Image, variant, NanoPerMillion(dollars * Million));
+        }
+        if (price.PerAudioMinute is { } minute)
+        {
+            yield return new UnitRate(UnitKind.AudioSecond, null, NanoPerMillion(minute * Million / 60));
+        }
+        if (price.PerMillionCharacters is { } characters)
+        {
+            yield return new UnitRate(UnitKind.Character, null, NanoPerMillion(characters));
+        }
+        if (price.PerSearch is { } search)
+        {
+            yield return new UnitRate(UnitKind.Search, null, NanoPerMillion(search * Million));
+        }
+    }
+
+    private const decimal Million = 1_000_000;
 
     private static long NanoPerMillion(decimal dollarsPerMillion) => Money.FromDollars(dollarsPerMillion).Nano;
 

@@ -36,6 +36,9 @@ public readonly record struct TokenUsage
     /// <summary>Image output tokens, where the provider reports them apart.</summary>
     public long ImageOutput { get; init; }
 
+    /// <summary>What was used beside tokens, where the provider bills by something else: pictures, seconds, characters, searches.</summary>
+    public UnitUsage Units { get; init; }
+
     /// <summary>All input tokens.</summary>
     public long TotalInput => Input + CacheRead + CacheWrite + CacheWrite1h + AudioInput + ImageInput;
 

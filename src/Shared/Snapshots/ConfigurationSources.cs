@@ -83,7 +83,7 @@ internal sealed record ConfigurationSources
             }
             return null;
         }
-        if (YamlNodes.Read(path, text, errors) is not { } node)
+        if (SourceFiles.IsOpenApiDocument(text) || YamlNodes.Read(path, text, errors) is not { } node)
         {
             return null;
         }

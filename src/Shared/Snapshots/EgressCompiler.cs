@@ -21,6 +21,16 @@ internal sealed class EgressCompiler(ConfigurationSources sources, IReadOnlyDict
         foreach (var manifest in sources.Manifests.Where(manifest => manifest.Enabled))
         {
             Check(rules, manifest.Upstream.Url, manifest.Upstream, "url", $"tool server '{manifest.Metadata.Id}'", manifest.FromAdminApi);
+            Check(rules, manifest.Upstream.Auth.TokenUrl, manifest.Upstream.Auth, "tokenUrl", $"tool server '{manifest.Metadata.Id}'", manifest.FromAdminApi);
+            if (manifest.Upstream.Auth.IdentityProvider is { } provider)
+            {
+                Check(rules, provider.TokenUrl, provider, "tokenUrl", $"tool server '{manifest.Metadata.Id}'", manifest.FromAdminApi);
+            }
+        }
+        foreach (var (id, issuer) in gateway.SignIn?.Issuers ?? new Dictionary<string, IssuerDeclaration>())
+        {
+            Check(rules, issuer.Issuer, issuer, "issuer", $"issuer '{id}'");
+            Check(rules, issuer.JwksUri, issuer, "jwksUri", $"issuer '{id}'");
         }
         Check(rules, gateway.Telemetry.OtlpEndpoint, gateway.Telemetry, "otlpEndpoint", "telemetry");
         return rules;

@@ -7,7 +7,7 @@ using Shared.VirtualKeys;
 namespace Shared.Snapshots;
 
 /// <summary>Compiles keys and the users, teams and customers above them, each bound to its parent.</summary>
-internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICollection<ConfigError> errors)
+internal sealed class OwnerCompiler(GatewayDeclaration gateway, ImmutableDictionary<string, Toolset> toolsets, string file, ICollection<ConfigError> errors)
 {
     private readonly Dictionary<string, Owner> customers = [];
     private readonly Dictionary<string, Owner> teams = [];
@@ -46,6 +46,10 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         }
         return keys;
     }
+
+    /// <summary>What stands above the callers of a sign-in rule, and what they may use. Call it once the keys are compiled.</summary>
+    public (Owner? Parent, Grants Grants) Bind(SignInRuleDeclaration rule) =>
+        (ParentOf(rule, rule.User, rule.Team, rule.Customer), GrantsOf(rule, []));
 
     private void AddDeclared(string name, KeyDeclaration declaration, Dictionary<string, VirtualKey> keys)
     {
@@ -132,7 +136,7 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     {
         Names.Check(id, declaration, errors);
         var limits = new LimitCompiler(kind, id, errors);
-        var restricted = declaration.Models is not null || declaration.Tools is not null || declaration.ToolAnnotations.Count > 0;
+        var restricted = declaration.Models is not null || declaration.Tools is not null || declaration.Prompts is not null || declaration.Resources is not null || declaration.ToolAnnotations.Count > 0;
         return new Owner
         {
             Kind = kind,
@@ -171,12 +175,40 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
     {
         CheckGlobs(declaration, "models", declaration.Models, slash: false);
         CheckGlobs(declaration, "tools", declaration.Tools, slash: true);
+        CheckGlobs(declaration, "prompts", declaration.Prompts, slash: true);
+        CheckGlobs(declaration, "resources", declaration.Resources, slash: true);
         return new Grants
         {
             Models = declaration.Models is null ? unrestricted : [.. declaration.Models],
             Tools = declaration.Tools is null ? unrestricted : [.. declaration.Tools],
+            Prompts = declaration.Prompts is null ? null : [.. declaration.Prompts],
+            Resources = declaration.Resources is null ? null : [.. declaration.Resources],
             ToolAnnotations = declaration.ToolAnnotations.ToImmutableDictionary(),
+            Toolsets = ToolsetsOf(declaration),
         };
+    }
+
+    private ImmutableDictionary<string, Toolset> ToolsetsOf(OwnerDeclaration declaration)
+    {
+        var named = ImmutableDictionary<string, Toolset>.Empty;
+        for (var i = 0; i < (declaration.Tools?.Count ?? 0); i++)
+        {
+            var glob = declaration.Tools![i].TrimStart('!');
+            if (!glob.StartsWith(GlobList.ToolsetStart, StringComparison.Ordinal))
+            {
+                continue;
+            }
+            var id = glob[GlobList.ToolsetStart.Length..];
+            if (toolsets.TryGetValue(id, out var toolset))
+            {
+                named = named.SetItem(id, toolset);
+            }
+            else
+            {
+                errors.Add(declaration.Error("tools", i, $"there is no toolset '{id}' under toolsets; {Nearest.Hint(id, [.. toolsets.Keys])}"));
+            }
+        }
+        return named;
     }
 
     private void CheckGlobs(OwnerDeclaration declaration, string member, IReadOnlyList<string>? globs, bool slash)
@@ -184,6 +216,10 @@ internal sealed class OwnerCompiler(GatewayDeclaration gateway, string file, ICo
         for (var i = 0; i < (globs?.Count ?? 0); i++)
         {
             var glob = globs![i].TrimStart('!');
+            if (member == "tools" && glob.StartsWith(GlobList.ToolsetStart, StringComparison.Ordinal))
+            {
+                continue;
+            }
             if (glob.Length == 0 || (slash && !glob.Contains('/', StringComparison.Ordinal) && !glob.Contains('*', StringComparison.Ordinal)))
             {
                 errors.Add(declaration.Error(member, i, slash ? $"expected server/tool, such as 'github/*', found '{globs[i]}'" : "expected provider/model or a route's name, found nothing"));

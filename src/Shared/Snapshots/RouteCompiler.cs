@@ -29,6 +29,7 @@ internal sealed class RouteCompiler(IReadOnlyDictionary<string, Provider> provid
                 MaxOutputTokens = declaration.MaxOutputTokens,
                 Defaults = declaration.Defaults.ToImmutableDictionary(member => member.Key, member => member.Value.Text),
                 FixedReservation = declaration.Reservation,
+                Strict = declaration.Strict,
             };
         }
         return routes;

@@ -33,6 +33,10 @@ internal static class ServerCompiler
                 errors.Add(server.Error("allowedHosts", i, $"expected a name without scheme and port, such as 'gateway.example.com' or '*.example.com', found '{server.AllowedHosts[i]}'"));
             }
         }
+        if (server.PublicUrl is { } address && (address.Query.Length > 0 || address.Fragment.Length > 0))
+        {
+            errors.Add(server.Error("publicUrl", "expected an address without query and fragment"));
+        }
         CheckOrigins(server, "allowedOrigins", server.AllowedOrigins, errors);
         CheckOrigins(server.Cors, "origins", server.Cors.Origins, errors);
         return new ServerSettings
@@ -41,6 +45,7 @@ internal static class ServerCompiler
             Tls = server.Tls is null ? null : TlsOf(server.Tls, gatewayFile, errors),
             BehindProxy = server.BehindProxy,
             TrustedProxies = [.. proxies],
+            PublicHost = server.PublicUrl?.IdnHost,
             AllowedHosts = [.. server.AllowedHosts],
             AllowedOrigins = [.. server.AllowedOrigins],
             CorsOrigins = [.. server.Cors.Origins],

@@ -6,6 +6,9 @@ namespace Shared.Snapshots;
 /// <summary>Where the gateway listens and whom it answers: <c>server</c> in <c>gateway.yaml</c>, checked. Holds from start to end.</summary>
 public sealed record ServerSettings
 {
+    /// <summary>The host of the address under which browsers reach the gateway: one of its own names; null: none is given.</summary>
+    public string? PublicHost { get; init; }
+
     /// <summary>Addresses to listen on; empty: the default.</summary>
     public ImmutableArray<string> Urls { get; init; } = [];
 

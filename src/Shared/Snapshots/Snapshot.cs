@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Shared.Pricing;
+using Shared.SignIn;
 using Shared.VirtualKeys;
 
 namespace Shared.Snapshots;
@@ -11,6 +12,7 @@ namespace Shared.Snapshots;
 public sealed class Snapshot
 {
     private FrozenDictionary<Type, object> parts = FrozenDictionary<Type, object>.Empty;
+    private SignInTable? signedIn;
 
     /// <summary>A snapshot of nothing, for requests that arrive before the first one was published.</summary>
     internal static Snapshot Empty { get; } = new()
@@ -42,11 +44,20 @@ public sealed class Snapshot
     /// <summary>Tool manifests, ordered by id.</summary>
     public required ImmutableArray<ToolManifest> Manifests { get; init; }
 
+    /// <summary>Toolsets by id.</summary>
+    public ImmutableDictionary<string, Toolset> Toolsets { get; init; } = ImmutableDictionary<string, Toolset>.Empty;
+
     /// <summary>Prices.</summary>
     public required PriceBook Prices { get; init; }
 
+    /// <summary>Who may sign in with an access token; null: nobody.</summary>
+    internal SignInSettings? SignIn { get; init; }
+
     /// <summary>Settings.</summary>
     public required GatewaySettings Settings { get; init; }
+
+    /// <summary>The caller of an id that is one now: a virtual key, revoked or expired ones included, or somebody who is signed in; null: there is none.</summary>
+    public VirtualKey? FindCaller(string id) => Keys.TryGetValue(id, out var key) ? key : signedIn?.Find(id);
 
     /// <summary>What a feature compiled from this snapshot, e.g. its route table.</summary>
     /// <exception cref="InvalidOperationException">No compiler of that part is registered.</exception>
@@ -66,6 +77,7 @@ public sealed class Snapshot
             compiled[part.GetType()] = part;
         }
         parts = compiled.ToFrozenDictionary();
+        signedIn = compiled.GetValueOrDefault(typeof(SignInTable)) as SignInTable;
     }
 }
 

@@ -1,7 +1,9 @@
 using System.Collections.Frozen;
 using Shared.Configuration;
 using Shared.Pricing;
+using Shared.SignIn;
 using Shared.Storage;
+using Shared.Tools;
 
 namespace Shared.Snapshots;
 
@@ -14,24 +16,32 @@ internal static class SnapshotBuilder
         var gateway = sources.Gateway;
         var providerCompiler = new ProviderCompiler(environment, errors);
         var providers = providerCompiler.Compile(gateway.Providers, sources.GatewayFile);
-        var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi).Compile(sources.Manifests);
+        var definitions = ManifestCompiler.PolicyOf(gateway.Pinning, gateway.Scan, DefinitionPolicy.Default, errors);
+        var manifests = new ManifestCompiler(environment, errors, gateway.AllowProcessesFromApi, definitions).Compile(sources.Manifests);
         var text = CanonicalText.Write(sources, providerCompiler.Detected, manifests);
-        var owners = new OwnerCompiler(gateway, sources.GatewayFile, errors);
+        var toolsets = new ToolsetCompiler(manifests, errors).Compile(gateway.Toolsets);
+        var owners = new OwnerCompiler(gateway, toolsets, sources.GatewayFile, errors);
+        var keys = owners.Compile(sources.StoredKeys).ToFrozenDictionary();
         var snapshot = new Snapshot
         {
             Revision = CanonicalText.RevisionOf(text),
-            Keys = owners.Compile(sources.StoredKeys).ToFrozenDictionary(),
+            Keys = keys,
             Owners = [.. owners.Owners],
+            SignIn = gateway.SignIn is { } signIn ? new SignInCompiler(owners, errors).Compile(signIn, gateway.Server.PublicUrl) : null,
             Providers = providers.ToFrozenDictionary(),
             Routes = new RouteCompiler(providers, errors).Compile(gateway.Routes).ToFrozenDictionary(),
             Manifests = manifests,
+            Toolsets = toolsets,
             Prices = PricesOf(sources, providers.Keys, errors),
             Settings = new GatewaySettings
             {
                 MaxBodyBytes = gateway.Limits.MaxBodyBytes.Bytes,
+                MaxUploadBytes = gateway.Limits.MaxUploadBytes.Bytes,
                 BodyMemoryBytes = gateway.Limits.BodyMemory.Bytes,
                 MaxToolNameLength = gateway.Limits.MaxToolNameLength,
                 MaxSessionsPerKey = gateway.Limits.MaxSessionsPerKey,
+                MaxSessions = gateway.Limits.MaxSessions,
+                LegacySse = gateway.Server.LegacySse,
                 UnknownUsage = gateway.Ledger.UnknownUsage,
                 Retention = new RetentionSettings
                 {
@@ -42,6 +52,8 @@ internal static class SnapshotBuilder
                     MaxDatabaseBytes = gateway.Retention.MaxDatabaseSize.Bytes,
                     MinFreeDiskBytes = gateway.Retention.MinFreeDisk.Bytes,
                 },
+                PassedHeaders = [.. manifests.SelectMany(manifest => manifest.Auth?.PassHeaders ?? []).Select(header => header.Name).Distinct(StringComparer.OrdinalIgnoreCase)],
+                PublicUrl = gateway.Server.PublicUrl?.AbsoluteUri.TrimEnd('/'),
                 Egress = new EgressCompiler(sources, providerCompiler.Detected, errors).Compile(),
             },
         };
@@ -104,7 +116,8 @@ internal static class SnapshotBuilder
             sources.AsOf)
         {
             Adjustments = [.. pricing.Adjustments.Select(rule => new AdjustmentRule(rule.Provider, rule.Model, rule.Discount?.Hundredths, rule.Margin?.Hundredths))],
-            PricedAs = pricing.PricedAs.ToFrozenDictionary(),
+            PricedAs = KnownProviders.All.Where(known => known.PricedAs is not null && providers.Contains(known.Id) && !pricing.PricedAs.ContainsKey(known.Id))
+                .Select(known => KeyValuePair.Create(known.Id, known.PricedAs!)).Concat(pricing.PricedAs).ToFrozenDictionary(),
         };
     }
 }

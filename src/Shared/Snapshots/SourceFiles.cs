@@ -28,6 +28,21 @@ internal sealed class SourceFiles(string? manifestDirectory)
         return bytes is not null;
     }
 
+    /// <summary>Whether a YAML file among the manifests is an OpenAPI document that a manifest beside it refers to, and no manifest.</summary>
+    public static bool IsOpenApiDocument(string text)
+    {
+        foreach (var line in text.AsSpan().TrimStart('\uFEFF').EnumerateLines())
+        {
+            // Nothing but a member of the root can begin a line.
+            var member = line.TrimStart("\"'");
+            if ((member.StartsWith("openapi") || member.StartsWith("swagger")) && member["openapi".Length..].TrimStart("\"'").TrimStart(" \t").StartsWith(":"))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// <summary>The text of a file that a secret refers to, or null.</summary>
     public string? ReadSecret(string path) => TryRead(path, out var text, out _, out _) ? text : null;
 

@@ -206,5 +206,96 @@ internal static class Migrations
         ALTER TABLE virtual_keys ADD COLUMN changed_by TEXT;
         ALTER TABLE virtual_keys ADD COLUMN changed_at INTEGER;
         """,
+
+        // 5. Definitions of tools that were seen, and what was decided of them, by the ids of manifests and the upstream's own tool names.
+        """
+        CREATE TABLE tool_definitions (
+            server TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            first_hash TEXT NOT NULL,
+            first_seen INTEGER NOT NULL,
+            PRIMARY KEY (server, tool)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE tool_decisions (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            server TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            hash TEXT NOT NULL,
+            shape TEXT NOT NULL,
+            definition TEXT,
+            approved INTEGER NOT NULL,
+            decided_by TEXT NOT NULL,
+            decided_at INTEGER NOT NULL,
+            reason TEXT
+        );
+        CREATE UNIQUE INDEX tool_decisions_hash ON tool_decisions (server, tool, hash);
+        """,
+
+        // 6. Where the gateway, or somebody by it, has signed in at upstream tool servers, and as which client. Tokens and secrets are sealed.
+        """
+        CREATE TABLE upstream_grants (
+            server TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            issuer TEXT NOT NULL,
+            sealed BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL,
+            PRIMARY KEY (server, subject, issuer)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE upstream_clients (
+            server TEXT NOT NULL,
+            issuer TEXT NOT NULL,
+            sealed BLOB NOT NULL,
+            changed_at INTEGER NOT NULL,
+            PRIMARY KEY (server, issuer)
+        ) WITHOUT ROWID;
+        """,
+
+        // 7. Those who are signed in through the gateway as an authorization server. Who they are is sealed.
+        """
+        CREATE TABLE sign_ins (
+            id TEXT PRIMARY KEY,
+            client_id TEXT NOT NULL,
+            content BLOB NOT NULL,
+            generation INTEGER NOT NULL,
+            created_at INTEGER NOT NULL,
+            rotated_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL,
+            idle_until INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        """,
+
+        // 8. Which key made which file or batch at a provider: nobody else may see it.
+        """
+        CREATE TABLE provider_objects (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            key_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            id TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            label TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            reserved_nano INTEGER NOT NULL,
+            billed INTEGER NOT NULL
+        );
+        CREATE UNIQUE INDEX provider_objects_id ON provider_objects (key_id, kind, id, provider);
+        """,
+
+        // 9. What is billed apart has a column of its own: cache writes of an hour, tokens of pictures, and units (in thousandths). Rows of before have the first two within
+        // cache_write, input and output, where they stay.
+        """
+        ALTER TABLE attempts ADD COLUMN cache_write_1h INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN image_input INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN image_output INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN unit_kind INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN unit_thousandths INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE attempts ADD COLUMN unit_variant TEXT;
+        ALTER TABLE usage_hours ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE usage_hours ADD COLUMN audio_seconds INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE usage_hours ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE usage_hours ADD COLUMN searches INTEGER NOT NULL DEFAULT 0;
+        """,
     ];
 }

@@ -74,7 +74,7 @@ internal sealed class Retention(GatewayDatabase database)
         using var fold = session.Prepare($"""
             INSERT INTO usage_hours
                 SELECT started_at / 3600000, key_id, kind, upstream, name, 0, coalesce(user_id, ''), coalesce(team_id, ''), coalesce(customer_id, ''), count(*), count(*),
-                    min(sum(reserved_nano / 1000000000), 9223372035) * 1000000000 + sum(reserved_nano % 1000000000), 0, 0, 0, 0, 0, 0, 0
+                    min(sum(reserved_nano / 1000000000), 9223372035) * 1000000000 + sum(reserved_nano % 1000000000), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
                 FROM attempts INDEXED BY attempts_unsettled WHERE started_at < ? AND NOT settled GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
             {UsageTable.Merge}
             """);
@@ -146,7 +146,7 @@ internal sealed class Retention(GatewayDatabase database)
         using var next = session.Prepare("SELECT min(hour) FROM usage_hours WHERE hour > ?");
         using var merge = session.Prepare($"""
             INSERT INTO usage_hours
-                SELECT hour / 24 * 24, key_id, kind, upstream, name, outcome, user_id, team_id, customer_id, calls, unsettled, reserved_nano, cost_nano, unknown_cost, input, cached, output, duration_us, longest_us
+                SELECT hour / 24 * 24, key_id, kind, upstream, name, outcome, user_id, team_id, customer_id, calls, unsettled, reserved_nano, cost_nano, unknown_cost, input, cached, output, duration_us, longest_us, images, audio_seconds, characters, searches
                 FROM usage_hours WHERE hour = ?
             {UsageTable.Merge}
             """);

@@ -38,6 +38,9 @@ public static class StorageFeature
         services.AddSingleton<ConfigurationStore>();
         services.AddSingleton<IStoredConfiguration>(provider => provider.GetRequiredService<ConfigurationStore>());
         services.AddSingleton<ToolHolds>();
+        services.AddSingleton<ProviderObjects>();
+        services.AddSingleton<UpstreamGrants>();
+        services.AddSingleton<ToolDefinitions>();
         services.AddSingleton<Backup>();
         services.AddSingleton<AuditLog>();
         services.AddSingleton<RevisionLog>();

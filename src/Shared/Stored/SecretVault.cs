@@ -68,6 +68,11 @@ public sealed partial class SecretVault(string folder, Func<string, string?> env
         return true;
     }
 
+    /// <summary>A key of 32 bytes for another purpose, the same for as long as the vault's own key is.</summary>
+    /// <param name="purpose">What it is for.</param>
+    /// <exception cref="StorageException">The key cannot be read or made.</exception>
+    public byte[] DeriveKey(string purpose) => HKDF.DeriveKey(HashAlgorithmName.SHA256, Key(make: true)!, KeyBytes, info: Encoding.UTF8.GetBytes(purpose));
+
     /// <summary>
     /// Replaces hashes of secrets in a text by keyed ones: equal where they were equal, and of no use to somebody who tries what a short secret might be. The
     /// key comes of the one that seals, so that only whoever has that could try.

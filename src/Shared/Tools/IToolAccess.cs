@@ -21,7 +21,14 @@ public interface IToolAccess
 /// <param name="Name">The exposed name.</param>
 /// <param name="Params">The whole <c>params</c> object as the caller sent it, UTF-8. The name and the progress token in it are replaced on the way up; everything else, unknown members included, goes on as it is.</param>
 /// <param name="OnProgress">Receives the raw <c>params</c> of each progress notification, with the caller's own token, in order, all before the result; null: not wanted.</param>
-public sealed record ToolCall(string Name, ReadOnlyMemory<byte> Params, Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress = null);
+public sealed record ToolCall(string Name, ReadOnlyMemory<byte> Params, Func<ReadOnlyMemory<byte>, ValueTask>? OnProgress = null)
+{
+    /// <summary>The client behind the call; null: nobody can be asked or told anything.</summary>
+    public IClientPeer? Peer { get; init; }
+
+    /// <summary>The least severe log messages that the client wants while the call runs; null: none.</summary>
+    public string? LogLevel { get; init; }
+}
 
 /// <summary>What came of a call: either a result or a JSON-RPC error, raw.</summary>
 /// <param name="Result">The <c>result</c> value, UTF-8; empty when there is an error.</param>

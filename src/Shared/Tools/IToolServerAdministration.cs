@@ -6,7 +6,11 @@ namespace Shared.Tools;
 /// <param name="Name">The upstream's own name.</param>
 /// <param name="ExposedName">The name that clients see; null: it is not served.</param>
 /// <param name="Annotations">Its boolean annotations, the manifest's overrides applied.</param>
-public sealed record AdministeredTool(string Name, string? ExposedName, IReadOnlyDictionary<string, bool> Annotations);
+public sealed record AdministeredTool(string Name, string? ExposedName, IReadOnlyDictionary<string, bool> Annotations)
+{
+    /// <summary>How its calls went; null: it was not called.</summary>
+    public ToolHealth? Health { get; init; }
+}
 
 /// <summary>A tool that is not served.</summary>
 /// <param name="Name">Its server's name of it, or its place in the list where it has none.</param>
@@ -35,6 +39,9 @@ public sealed record ToolServerDetail
     /// <summary>The end of what its process wrote to its error stream, with the values of its declared headers, environment and arguments masked; "": nothing.</summary>
     public required string LastWords { get; init; }
 
+    /// <summary>Its circuit breaker; null: it is switched off.</summary>
+    public ToolServerBreaker? Breaker { get; init; }
+
     /// <summary>Who holds the whole server back; null: nobody.</summary>
     public ToolHold? Hold { get; init; }
 
@@ -53,6 +60,9 @@ public interface IToolServerAdministration
 
     /// <summary>Drops a server's connection and connects anew, without the pause that follows failures. False: there is none of that id, or it is switched off.</summary>
     bool Reconnect(string id);
+
+    /// <summary>Connects a server that waits for its next attempt at once. One that is connected, switched off or unknown is left alone.</summary>
+    void Hasten(string id);
 
     /// <summary>Holds a server, or one of its tools, back. The tool need not be there now.</summary>
     /// <param name="id">The server.</param>

@@ -37,6 +37,9 @@ public static class KeyToken
     /// <summary>A new admin key: the token to show once, its id, and the hash to store.</summary>
     public static IssuedKey NewAdminKey() => New(AdminKeyPrefix);
 
+    /// <summary>Whether a text holds what looks like a key of the gateway's.</summary>
+    public static bool Occurs(string text) => text.Contains(VirtualKeyPrefix, StringComparison.OrdinalIgnoreCase) || text.Contains(AdminKeyPrefix, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>Takes a token apart. False where its form or checksum is wrong; nothing is then known about whose it is.</summary>
     /// <param name="token">The credential as received.</param>
     /// <param name="prefix">The kind of key expected.</param>

@@ -52,6 +52,52 @@ public record Owner
         }
     }
 
+    /// <summary>Whether this link and all above it allow a prompt.</summary>
+    /// <param name="server">The server's id.</param>
+    /// <param name="name">The server's own name of the prompt.</param>
+    public bool AllowsPrompt(string server, string name) => AllAllow(grants => grants.AllowsPrompt(server, name));
+
+    /// <summary>Whether this link and all above it allow a resource. To be asked of the URI of each read, also where a template was allowed.</summary>
+    /// <param name="server">The server's id.</param>
+    /// <param name="uri">The server's own URI, or the text of a URI template.</param>
+    public bool AllowsResource(string server, string uri) => AllAllow(grants => grants.AllowsResource(server, uri));
+
+    /// <summary>Whether this link and all above it may allow anything of a server. Errs on the side of yes.</summary>
+    /// <param name="server">The server's id.</param>
+    public bool MayReachServer(string server) => AllAllow(grants => grants.MayReachServer(server));
+
+    /// <summary>Whether this link and all above it may allow some model of a provider. Errs on the side of yes.</summary>
+    /// <param name="provider">The provider's id.</param>
+    public bool MayReachProvider(string provider) => AllAllow(grants => GlobList.MayReachServer(grants.Models, provider));
+
+    /// <summary>Whether this link and all above it allow all models of a provider.</summary>
+    /// <param name="provider">The provider's id.</param>
+    public bool CoversProvider(string provider) => AllAllow(grants => GlobList.CoversServer(grants.Models, provider));
+
+    /// <summary>Whether this link and all above it may allow prompts or resources of a server. Errs on the side of yes.</summary>
+    /// <param name="server">The server's id.</param>
+    public bool MayReachFeatures(string server) => AllAllow(grants => grants.MayReachFeatures(server));
+
+    /// <summary>Whether this link and all above it allow the whole of a server, without a condition: also what the gateway does not know the meaning of.</summary>
+    /// <param name="server">The server's id.</param>
+    public bool CoversServer(string server) => AllAllow(grants => grants.CoversServer(server));
+
+    /// <summary>Whether this link and all above it allow every model of a provider: also what the gateway cannot tell the model of.</summary>
+    /// <param name="provider">The provider's id.</param>
+    public bool CoversModels(string provider) => AllAllow(grants => GlobList.CoversServer(grants.Models, provider));
+
+    private bool AllAllow(Func<Grants, bool> allows)
+    {
+        for (var link = this; link is not null; link = link.Parent)
+        {
+            if ((link.Grants ?? (link.Kind == OwnerKind.Key ? Grants.None : null)) is { } grants && !allows(grants))
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /// <summary>The id of the link of a kind at or above this one, or null.</summary>
     public string? IdOf(OwnerKind kind)
     {
@@ -94,7 +140,7 @@ public sealed record Grants
     /// <summary>Globs over <c>provider/model</c> and over route names; one that begins with <c>!</c> takes away what the others give.</summary>
     public ImmutableArray<string> Models { get; init; } = [];
 
-    /// <summary>Globs over <c>server/tool</c>, the upstream's own names, so that a rename never widens access; one that begins with <c>!</c> takes away.</summary>
+    /// <summary>Globs over <c>server/tool</c>, the upstream's own names, so that a rename never widens access, and toolsets as <c>toolset:id</c>; one that begins with <c>!</c> takes away.</summary>
     public ImmutableArray<string> Tools { get; init; } = [];
 
     /// <summary>Annotations that a tool must carry as given (<c>readOnlyHint</c>: true); a tool that lacks one is denied. Empty: no condition.</summary>
@@ -102,29 +148,50 @@ public sealed record Grants
 
     /// <summary>Whether a model or route may be used.</summary>
     /// <param name="name"><c>provider/model</c>, or a route's name.</param>
-    public bool AllowsModel(string name) => Allows(Models, name);
+    public bool AllowsModel(string name) => GlobList.Allows(Models, name);
 
     /// <summary>Whether a tool's name may be used; its annotations are a second condition.</summary>
     /// <param name="serverAndTool"><c>server/tool</c>, the upstream's own names.</param>
-    public bool AllowsTool(string serverAndTool) => Allows(Tools, serverAndTool);
+    public bool AllowsTool(string serverAndTool) => GlobList.Allows(Tools, serverAndTool, Toolsets);
 
-    private static bool Allows(ImmutableArray<string> globs, string name)
-    {
-        var allowed = false;
-        foreach (var glob in globs)
-        {
-            if (glob.StartsWith('!'))
-            {
-                if (Glob.IsMatch(glob.AsSpan(1), name))
-                {
-                    return false;
-                }
-            }
-            else
-            {
-                allowed = allowed || Glob.IsMatch(glob, name);
-            }
-        }
-        return allowed;
-    }
+    /// <summary>Globs over <c>server/prompt</c>, the upstream's own names; null: the prompts of servers of which <see cref="Tools"/> grants all, under no condition.</summary>
+    public ImmutableArray<string>? Prompts { get; init; }
+
+    /// <summary>Globs over <c>server/uri</c>, the upstream's own URIs; null: the resources of servers of which <see cref="Tools"/> grants all, under no condition.</summary>
+    public ImmutableArray<string>? Resources { get; init; }
+
+    /// <summary>The toolsets that <see cref="Tools"/> names as <c>toolset:id</c>, by id.</summary>
+    public ImmutableDictionary<string, Toolset> Toolsets { get; init; } = ImmutableDictionary<string, Toolset>.Empty;
+
+    /// <summary>Whether a prompt may be used.</summary>
+    /// <param name="server">The server's id.</param>
+    /// <param name="name">The server's own name of the prompt.</param>
+    public bool AllowsPrompt(string server, string name) => Prompts is { } globs
+        ? GlobList.Allows(globs, $"{server}/{name}")
+        : CoversServer(server) || Granted(server, toolset => toolset.IncludesPrompt(server, name));
+
+    /// <summary>Whether a resource may be read. To be asked of the URI of each read, also where a template was allowed.</summary>
+    /// <param name="server">The server's id.</param>
+    /// <param name="uri">The server's own URI, or the text of a URI template.</param>
+    public bool AllowsResource(string server, string uri) => Resources is { } globs
+        ? (GlobList.CoversServer(globs, server) || GlobList.IsPlainUri(uri)) && GlobList.Allows(globs, $"{server}/{uri}")
+        : CoversServer(server) || Granted(server, toolset => toolset.IncludesResource(server, uri));
+
+    /// <summary>Whether anything of a server may be granted. Errs on the side of yes.</summary>
+    internal bool MayReachServer(string server) => GlobList.MayReachServer(Tools, server, Toolsets)
+        || (Prompts is { } prompts && GlobList.MayReachServer(prompts, server)) || (Resources is { } resources && GlobList.MayReachServer(resources, server));
+
+    /// <summary>Whether prompts or resources of a server may be granted. Errs on the side of yes.</summary>
+    internal bool MayReachFeatures(string server) =>
+        (Prompts is { } prompts ? GlobList.MayReachServer(prompts, server) : CoversServer(server) || Granted(server, toolset => toolset.MayReachFeatures(server)))
+        || (Resources is { } resources ? GlobList.MayReachServer(resources, server) : CoversServer(server) || Granted(server, toolset => toolset.MayReachFeatures(server)));
+
+    // A key of some of a server's tools says nothing of what else the server has: that has to be granted in so many words.
+    internal bool CoversServer(string server) => ToolAnnotations.IsEmpty && GlobList.CoversServer(Tools, server) && !TakesAway(server);
+
+    private bool Granted(string server, Func<Toolset, bool> includes) =>
+        ToolAnnotations.IsEmpty && !TakesAway(server) && Tools.Any(glob => GlobList.FindToolset(glob, 0, Toolsets) is { } toolset && includes(toolset));
+
+    private bool TakesAway(string server) => Tools.Any(glob => glob.StartsWith('!')
+        && (GlobList.FindToolset(glob, 1, Toolsets) is { } toolset ? toolset.MayReachServer(server) : GlobList.MayReachServer([glob[1..]], server)));
 }

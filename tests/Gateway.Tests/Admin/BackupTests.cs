@@ -95,7 +95,7 @@ public sealed class BackupTests
         Assert.Equal(0, usage);
         Assert.Contains("simulator/echo", table, StringComparison.Ordinal);
         var (_, csv, _) = await CommandLineCalls.RunAsync(gateway, "usage", "--group-by", "model", "--csv");
-        Assert.Equal(["model,calls,failed,inputTokens,cachedTokens,outputTokens,costDollars,unknownCostCalls,unsettledCalls,reservedDollars,meanDurationMs,longestDurationMs"], csv.Split("\r\n").Take(1));
+        Assert.Equal(["model,calls,failed,inputTokens,cachedTokens,outputTokens,costDollars,unknownCostCalls,unsettledCalls,reservedDollars,meanDurationMs,longestDurationMs,images,audioSeconds,characters,searches"], csv.Split("\r\n").Take(1));
         var (_, json, _) = await CommandLineCalls.RunAsync(gateway, "ledger", "--json", "--limit", "1");
         using var page = JsonDocument.Parse(json);
         var id = page.RootElement.GetProperty("attempts")[0].GetProperty("id").GetString()!;

@@ -174,5 +174,6 @@ internal static class DataCalls
         using var response = await (client ?? gateway.Client).PostAsJsonAsync("/v1/chat/completions", new { model = "simulator/echo", max_tokens = 20, messages = new[] { new { role = "user", content = text } } }, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         await response.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken);
+        await gateway.IdleAsync();
     }
 }

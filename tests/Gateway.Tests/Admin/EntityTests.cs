@@ -120,9 +120,10 @@ public sealed class EntityTests
     [Fact]
     public async Task Catalog_ShippedPrices_AreListedPageByPage()
     {
-        await using var gateway = await Hosts.StartAsync(AdminSession.Loopback);
+        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions { Configuration = "pricing: {adjustments: [{provider: openai, margin: 10%}]}\n" });
         var one = Assert.Single((await gateway.AdminAsync("GET", "/catalog?provider=openai&search=gpt-4o-2024-08-06")).Json.GetProperty("prices").EnumerateArray());
         Assert.Equal((2.5m, 10m), (one.GetProperty("input").GetDecimal(), one.GetProperty("output").GetDecimal()));
+        Assert.Equal((2.75m, 11m), (one.GetProperty("charged").GetProperty("input").GetDecimal(), one.GetProperty("charged").GetProperty("output").GetDecimal()));
         Assert.NotEmpty(one.GetProperty("source").GetString()!);
 
         HashSet<string> seen = [];

@@ -1,3 +1,4 @@
+using TestSupport;
 
 namespace Gateway.Tests.Admin;
 
@@ -111,6 +112,19 @@ public sealed class EveryOperationTests
         await CallAsync("GET", "/ledger/nothing", status: 404);
         await CallAsync("GET", "/toolservers");
         await CallAsync("GET", "/toolservers/gateway");
+        await CallAsync("POST", "/toolservers/gateway/sign-in", status: 409);
+        await using (var far = await FakeProtectedServer.StartAsync(TestContext.Current.CancellationToken))
+        {
+            await CallAsync("PUT", "/manifests/protected", $$$"""{"apiVersion":"hub/v1","kind":"ToolManifest","metadata":{"id":"protected"},"upstream":{"url":"{{{far.Endpoint}}}","auth":"oauth"}}""", 201);
+            var link = await CallAsync("POST", "/toolservers/protected/sign-in", """{"subject":"shared"}""");
+            await CallAsync("POST", "/toolservers/protected/sign-in", """{"subject":7}""", 400);
+            using var browser = new SignInUpstream.Browser();
+            await browser.SignInAsync(link.Text("url")!);
+            await CallAsync("GET", "/toolservers/protected/sign-in");
+            await CallAsync("DELETE", "/toolservers/protected/sign-in?subject=shared", status: 204);
+            await CallAsync("DELETE", "/toolservers/protected/sign-in", status: 404);
+            await CallAsync("DELETE", "/manifests/protected", status: 204);
+        }
         await CallAsync("PUT", "/toolservers/gateway/tools/whoami/quarantine", """{"reason":"not needed"}""");
         await CallAsync("PUT", "/toolservers/gateway/tools/whoami/quarantine", """{"reason":""}""", 400);
         await CallAsync("DELETE", "/toolservers/gateway/tools/whoami/quarantine");
@@ -119,6 +133,27 @@ public sealed class EveryOperationTests
         await CallAsync("POST", "/toolservers/gateway/reconnect", status: 409);
         await CallAsync("POST", "/toolservers/gateway/enable");
         await CallAsync("GET", "/toolservers/nobody", status: 404);
+        var signIn = SignIn.SignInSetup.AddGrant(gateway);
+        await CallAsync("GET", "/signins?caller=nobody&name=ada&limit=1");
+        await CallAsync("GET", "/signins");
+        await CallAsync("DELETE", $"/signins/{signIn}", status: 204);
+        await CallAsync("DELETE", $"/signins/{signIn}", status: 404);
+        await using var tools = await FakeMcpServer.StartAsync(TestContext.Current.CancellationToken);
+        await CallAsync("PUT", "/manifests/tools", $$"""{"apiVersion":"hub/v1","kind":"ToolManifest","metadata":{"id":"tools"},"upstream":{"url":"{{tools.Endpoint}}"} }""", 201);
+        await Tools.ToolCaller.WaitForAsync(gateway, "tools", state => state.Tools == 1);
+        var definitions = await CallAsync("GET", "/tooldefinitions?server=tools&pending=false&held=false&limit=5");
+        var decision = $$"""{"hash":"{{definitions.Json.GetProperty("definitions")[0].GetProperty("hash").GetString()}}"}""";
+        await CallAsync("GET", "/toolservers/tools/tools/echo/definition");
+        await CallAsync("GET", "/toolservers/tools");
+        await CallAsync("GET", "/toolservers/tools/tools/nobody/definition", status: 404);
+        await CallAsync("POST", "/toolservers/tools/tools/echo/definition/reject", decision);
+        await CallAsync("GET", "/toolservers/tools");
+        await CallAsync("POST", "/toolservers/tools/tools/echo/definition/approve", decision);
+        await CallAsync("POST", "/toolservers/tools/tools/echo/definition/approve", """{"hash":"sha256-0"}""", 409);
+        await CallAsync("POST", "/toolservers/tools/definitions/approve", $$"""{"tools": {"echo": {{decision[8..^1]}} } }""");
+        await CallAsync("POST", "/toolservers/tools/definitions/approve", "{}", 400);
+        await CallAsync("DELETE", "/toolservers/tools/tools/echo/definition", status: 204);
+        await CallAsync("DELETE", "/toolservers/tools/tools/nobody/definition", status: 404);
         using var backup = await gateway.AdminClient.PostAsync("/admin/v1/backup", null, TestContext.Current.CancellationToken);
         Assert.Equal(schemas.Find("POST", "/backup").Operation.GetProperty("responses").GetProperty("200").GetProperty("content").EnumerateObject().Single().Name, backup.Content.Headers.ContentType?.MediaType);
         succeeded.Add(schemas.Find("POST", "/backup").Id);

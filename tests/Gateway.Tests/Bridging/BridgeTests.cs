@@ -215,6 +215,37 @@ public sealed class BridgeTests
         Assert.Equal("one", Assert.Single(gateway.All, received => received.Method == "DELETE").Headers["Mcp-Session-Id"]);
     }
 
+    [Fact]
+    public async Task Input_Ends_WhatWasAskedIsAnsweredAndASubscriptionIsNotWaitedFor()
+    {
+        var listening = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var gateway = await StartAsync(async (context, received) =>
+        {
+            if (received.Body.Contains("subscriptions/listen", StringComparison.Ordinal))
+            {
+                listening.TrySetResult();
+                await WaitForEndAsync(context);
+                return;
+            }
+            await closed.Task.WaitAsync(HangGuard, context.RequestAborted);
+            await JsonAsync(context, """{"jsonrpc":"2.0","id":2,"result":{}}""");
+        });
+        var clock = new WatchedClock();
+        await using var client = new BridgedClient(gateway.Url, clock: clock);
+        await client.SendAsync("""{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}""");
+        await listening.Task.WaitAsync(HangGuard, TestContext.Current.CancellationToken);
+        await client.SendAsync("""{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"slow","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}""");
+        var ended = client.CloseAsync();
+        await clock.TimerAsync(TimeSpan.FromSeconds(30));
+        // Longer than clients wait before they send a signal.
+        clock.Advance(TimeSpan.FromSeconds(5));
+        closed.SetResult();
+
+        Assert.Equal("""{"jsonrpc":"2.0","id":2,"result":{}}""", await client.NextAsync());
+        Assert.Equal(0, await ended);
+    }
+
     [Theory]
     [InlineData("text/html", "<html>", "is not a gateway")]
     [InlineData("text/event-stream", "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n", "without an answer")]

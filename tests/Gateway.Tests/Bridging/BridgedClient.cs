@@ -20,12 +20,12 @@ internal sealed class BridgedClient : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private bool isClosed;
 
-    public BridgedClient(string url, string? key = "sk-gw-test", Func<BridgeOptions, BridgeOptions>? adjust = null)
+    public BridgedClient(string url, string? key = "sk-gw-test", Func<BridgeOptions, BridgeOptions>? adjust = null, TimeProvider? clock = null)
     {
         lines = new StreamReader(output.Reader.AsStream(), Encoding.UTF8);
         var options = new BridgeOptions { Url = url, Environment = name => name == BridgeOptions.KeyVariable ? key : null };
         options = adjust?.Invoke(options) ?? options;
-        Ended = Task.Run(() => Bridge.RunAsync(options, input.Reader.AsStream(), output.Writer.AsStream(), error, TimeProvider.System, stop.Token));
+        Ended = Task.Run(() => Bridge.RunAsync(options, input.Reader.AsStream(), output.Writer.AsStream(), error, clock ?? TimeProvider.System, stop.Token));
     }
 
     /// <summary>The bridge's end and exit code.</summary>

@@ -46,7 +46,7 @@ public sealed class ManifestImportTests
         { "a.json", """{"a": {"command": "x", "args": ["${GATEWAY_TEST_UNSET}", "${env:GATEWAY_TEST_UNSET}", "${GATEWAY_TEST_UNSET:-no}", "${workspaceFolder}", "$${x}", "a${b"]}}""", "a",
             ["""args: ["${env:GATEWAY_TEST_UNSET}", "${env:GATEWAY_TEST_UNSET}", "${env:GATEWAY_TEST_UNSET}", "$${workspaceFolder}", """, "# To do: ${workspaceFolder} has no meaning here"] },
         // SSE is said to be what it is.
-        { "a.json", """{"mcpServers": {"a": {"type": "sse", "url": "https://x.example.com/sse"}}}""", "a", ["# Switched off: it speaks the older SSE transport"] },
+        { "a.json", """{"mcpServers": {"a": {"type": "sse", "url": "https://x.example.com/sse"}}}""", "a", ["transport: sse", """url: "https://x.example.com/sse" """] },
         // Registry, npm.
         { "server.json", """{"$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json", "name": "io.github.someone/weather", "title": "Weather", "description": "Tells the weather", "version": "1.0.2", "packages": [{"registryType": "npm", "identifier": "@someone/weather", "version": "1.0.2", "transport": {"type": "stdio"}, "packageArguments": [{"type": "named", "name": "--units", "value": "metric"}, {"type": "positional", "valueHint": "city", "isRequired": true, "description": "Where"}], "environmentVariables": [{"name": "WEATHER_API_KEY", "isRequired": true, "isSecret": true, "description": "A key"}, {"name": "LANGUAGE", "default": "en"}, {"name": "OPTIONAL"}]}]}""", "weather",
             ["""args: ["-y", "@someone/weather@1.0.2", "--units", "metric", "${env:WEATHER_CITY}"]""", """WEATHER_API_KEY: "${env:WEATHER_API_KEY}" """, """LANGUAGE: "en" """, "title: Weather", "# To do: variable WEATHER_API_KEY: variable WEATHER_API_KEY, A key", "# To do: variable OPTIONAL: optional"] },
@@ -281,7 +281,7 @@ public sealed class ManifestImportTests
         folder.Gateway("").Write("a.json", """{"mcpServers": {"ready": {"command": "no-such-program"}, "off": {"command": "x", "disabled": true}, "waits": {"command": "x", "env": {"A_TOKEN": "abcdefgh12345"}}, "sse": {"type": "sse", "url": "https://x.example.com/sse"}}}""");
         var run = await CommandRun.Async("manifests", "import", folder.PathOf("a.json"), "--out", folder.Manifests, "--enable");
         Assert.True(run.Code == 0, run.Error);
-        foreach (var (id, on) in new[] { ("ready", true), ("off", false), ("waits", false), ("sse", false) })
+        foreach (var (id, on) in new[] { ("ready", true), ("off", false), ("waits", false), ("sse", true) })
         {
             Assert.Contains($"enabled: {(on ? "true" : "false")}", await File.ReadAllTextAsync(Path.Combine(folder.Manifests, id + ".yaml"), TestContext.Current.CancellationToken));
         }

@@ -18,10 +18,14 @@ public sealed class ManifestLintTests
     [InlineData("upstream: {command: sh, env: {X: ghp_0123456789abcdefghijABCDEFGHIJ012345}}", "warning: upstream.env.X: looks like a secret")]
     [InlineData("upstream: {command: sh, args: ['--token', abcdefgh12345]}", "warning: upstream.args[1]: looks like a secret")]
     [InlineData("upstream: {command: sh, args: ['--token=abcdefgh12345']}", "warning: upstream.args[0]: looks like a secret")]
+    [InlineData("upstream: {url: 'https://example.com/mcp', auth: {mode: clientCredentials, clientId: a, clientSecret: abcdefgh12345}}", "warning: upstream.auth.clientSecret: looks like a secret")]
     [InlineData("upstream: {command: sh}\nexpose: {prefix: seventeen-letters}", "warning: expose.prefix: with 17 characters it leaves little room")]
     [InlineData("upstream: {command: sh}\nexpose: {tools: [{name: x, enabled: true}, {name: x, enabled: false}]}", "warning: expose.tools[1]: a rule for 'x' stands already in line 5")]
     [InlineData("upstream: {command: sh, env: {A: '${env:GATEWAY_TEST_UNSET}'}}", "note: upstream.env.A: the variable GATEWAY_TEST_UNSET is not set on this machine")]
-    [InlineData("upstream: {}", "error: upstream: expected a command (for stdio) or a url (for streamable-http)")]
+    [InlineData("upstream: {}", "error: upstream: expected a command (for stdio), a url (for streamable-http) or a document (for openapi)")]
+    [InlineData("upstream: {command: sh}\nexpose: {tools: [{name: x, setSecret: {q: abcdefgh12345}}]}", "warning: expose.tools[0].setSecret.q: is a secret in plain text")]
+    [InlineData("upstream: {command: sh}\nexpose: {tools: [{name: x, set: {api_key: abcdefgh12345}}]}", "warning: expose.tools[0].set.api_key: looks like a secret")]
+    [InlineData("upstream: {command: sh}\nexpose: {tools: [{name: x, setSecret: {q: '${env:GATEWAY_TEST_UNSET}'}}]}", "note: expose.tools[0].setSecret.q: the variable GATEWAY_TEST_UNSET is not set on this machine")]
     [InlineData("upstream: {command: sh}\nexpose: {prefix: a-prefix-of-more-than-24-letters}", "error: expose.prefix: expected up to 24 letters")]
     public async Task Lint_EachFinding_NamesPlaceAndReason(string rest, string finding)
     {

@@ -112,7 +112,7 @@ public sealed class SchemaTests
             ("gateway", "keys: {k: {key: x, expiresAt: tomorrow}}"),
             ("gateway", "telemetry: on"),
             ("manifest", "{}"),
-            ("manifest", Manifest("transport: sse, url: 'http://x/'")),
+            ("manifest", Manifest("transport: websocket, url: 'http://x/'")),
             ("manifest", Manifest("command: x, args: -y")),
             ("manifest", Manifest("command: x, env: [A=b]")),
             ("manifest", Manifest("command: x, limits: {callTimeout: 5}")),

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
 using Gateway.Tests.Interop;
@@ -27,7 +25,7 @@ internal sealed partial class DocShell : IAsyncDisposable
     private readonly FakeProvider provider;
     private readonly string bin;
     private readonly string state;
-    private readonly int port = FreePort();
+    private readonly int port = FreePort.Next();
     private bool served;
 
     private DocShell(FakeProvider provider)
@@ -141,13 +139,6 @@ internal sealed partial class DocShell : IAsyncDisposable
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target);
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static string WithoutKeys(string text) => Keys().Replace(text, "[key]");

@@ -77,10 +77,12 @@ internal static partial class DocSnippets
     private static string? Load(string configuration, string? manifest)
     {
         using var folder = new TemporaryFolder();
-        var secret = Path.Combine(folder.Path, "secret");
+        var (secret, account) = (Path.Combine(folder.Path, "secret"), Path.Combine(folder.Path, "secret.json"));
         File.WriteAllText(secret, "a secret");
+        File.WriteAllText(account, """{"type":"service_account"}""");
+        string WithSecrets(string text) => FileReferences().Replace(text, reference => $"${{file:{(reference.Value.EndsWith(".json}", StringComparison.Ordinal) ? account : secret)}}}");
         var file = Path.Combine(folder.Path, "gateway.yaml");
-        File.WriteAllText(file, FileReferences().Replace(configuration, $"${{file:{secret}}}"));
+        File.WriteAllText(file, WithSecrets(configuration));
         foreach (Match prices in PriceFiles().Matches(configuration))
         {
             File.WriteAllText(Path.Combine(folder.Path, prices.Groups[1].Value), "prices: []\n");
@@ -88,7 +90,7 @@ internal static partial class DocSnippets
         var manifests = Directory.CreateDirectory(Path.Combine(folder.Path, "tool-manifests")).FullName;
         if (manifest is not null)
         {
-            File.WriteAllText(Path.Combine(manifests, "snippet.yaml"), FileReferences().Replace(manifest, $"${{file:{secret}}}"));
+            File.WriteAllText(Path.Combine(manifests, "snippet.yaml"), WithSecrets(manifest));
         }
         var paths = new SnapshotPaths(file, manifests) { ConfigFileRequired = true, Environment = Variable };
         using var loader = new SnapshotLoader(paths, new SnapshotStore(), [], NullLogger<SnapshotLoader>.Instance);
@@ -106,13 +108,18 @@ internal static partial class DocSnippets
     private static string? Variable(string name) => name switch
     {
         _ when name.EndsWith("_GATEWAY_KEY", StringComparison.Ordinal) => Shared.VirtualKeys.KeyToken.NewVirtualKey().Token,
-        _ when name.EndsWith("_BASE_URL", StringComparison.Ordinal) || name == "OLLAMA_HOST" => "http://127.0.0.1:1",
-        _ => "a value",
+        _ when name.EndsWith("_BASE_URL", StringComparison.Ordinal) || name.EndsWith("_ENDPOINT", StringComparison.Ordinal) || name == "OLLAMA_HOST" => "http://127.0.0.1:1",
+        _ => "a-value", // also fit for a part of a host name
     };
 
     private static string? Json(string text, JsonDocumentOptions options)
     {
         using var document = JsonDocument.Parse(text, options);
+        if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("openapi", out _))
+        {
+            // Its servers are others.
+            return null;
+        }
         foreach (var name in (string[])["mcpServers", "servers", "context_servers"])
         {
             if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(name, out var servers))

@@ -7,7 +7,7 @@ namespace Gateway.Tests.Docs;
 public sealed class DocumentationTests
 {
     /// <summary>Blocks that are not run. A page that needs one more says why in its comment, and the number here is raised knowingly.</summary>
-    private const int SkippedBlocks = 12;
+    private const int SkippedBlocks = 14;
 
     public static TheoryData<string> Pages => [.. DocRunner.Pages(InteropFolder.Root)];
 

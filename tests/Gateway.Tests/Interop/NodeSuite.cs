@@ -8,7 +8,8 @@ namespace Gateway.Tests.Interop;
 /// </summary>
 /// <param name="file">The suite's file in <c>tests/interop</c>.</param>
 /// <param name="missing">Why it cannot run here; null: it can.</param>
-public abstract partial class NodeSuite(string file, string? missing) : IAsyncLifetime
+/// <param name="configuration">What the gateway is told in its configuration file; empty: it has none.</param>
+public abstract partial class NodeSuite(string file, string? missing, string configuration = "") : IAsyncLifetime
 {
     private static readonly TimeSpan RunGuard = TimeSpan.FromMinutes(8);
 
@@ -33,6 +34,10 @@ public abstract partial class NodeSuite(string file, string? missing) : IAsyncLi
         try
         {
             await using var servers = await RealToolServers.DeclareAsync(folder, cancellationToken);
+            if (configuration.Length > 0)
+            {
+                await File.WriteAllTextAsync(Path.Combine(folder, "gateway.yaml"), configuration, cancellationToken);
+            }
             await using var gateway = await InteropFolder.StartGatewayAsync(folder, cancellationToken);
             var environment = new Dictionary<string, string>
             {

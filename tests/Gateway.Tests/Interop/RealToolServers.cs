@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
+using TestSupport;
 
 namespace Gateway.Tests.Interop;
 
@@ -22,7 +21,7 @@ internal sealed class RealToolServers : IAsyncDisposable
     {
         var manifests = Directory.CreateDirectory(Path.Combine(folder, "tool-manifests")).FullName;
         var files = Directory.CreateDirectory(Path.Combine(folder, "files")).FullName;
-        var port = FreePort();
+        var port = FreePort.Next();
         var listening = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var overHttp = ChildProcess.Start(
             InteropFolder.Node, [InteropFolder.ToolServer("everything"), "streamableHttp"], folder,
@@ -60,12 +59,5 @@ internal sealed class RealToolServers : IAsyncDisposable
         // JSON is YAML.
         var manifest = new { apiVersion = "hub/v1", kind = "ToolManifest", metadata = new { id, title = id }, upstream, expose = new { prefix } };
         File.WriteAllText(Path.Combine(manifests, id + ".yaml"), JsonSerializer.Serialize(manifest));
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -23,22 +23,7 @@ internal static class ToolCaller
     }
 
     /// <summary>Waits until a tool server has reached a state.</summary>
-    public static async Task WaitForAsync(TestGateway gateway, string server, Func<ToolServerState, bool> reached)
-    {
-        var states = (IToolServerStates)gateway.Services.GetService(typeof(IToolServerStates))!;
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        void Look(ToolServerState _)
-        {
-            if (states.ReadAll().Any(state => state.Id == server && reached(state)))
-            {
-                done.TrySetResult();
-            }
-        }
-        states.Changed += Look;
-        Look(null!);
-        await done.Task.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
-        states.Changed -= Look;
-    }
+    public static Task WaitForAsync(TestGateway gateway, string server, Func<ToolServerState, bool> reached) => gateway.WaitForToolServerAsync(server, reached, TestContext.Current.CancellationToken);
 
     /// <summary>A manifest of a server over HTTP.</summary>
     public static string Http(string id, Uri endpoint, string more = "") => $$"""

@@ -53,13 +53,14 @@ internal sealed class ProxyHost : IAsyncDisposable
     private readonly WebApplication app;
     private readonly HttpMessageInvoker invoker;
     private readonly SemaphoreSlim ended;
+    private readonly Snapshot snapshot;
 
-    private ProxyHost(WebApplication app, MemoryLedger ledger, BodyMemory memory, SemaphoreSlim ended)
+    private ProxyHost(WebApplication app, MemoryLedger ledger, BodyMemory memory, SemaphoreSlim ended, Snapshot snapshot)
     {
-        (this.app, this.ended, Ledger, Memory) = (app, ended, ledger, memory);
+        (this.app, this.ended, Ledger, Memory, this.snapshot) = (app, ended, ledger, memory, snapshot);
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
         Address = new Uri(address);
-        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false, RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 });
+        invoker = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false, ResponseDrainTimeout = TimeSpan.Zero, RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 });
     }
 
     public Uri Address { get; }
@@ -67,6 +68,11 @@ internal sealed class ProxyHost : IAsyncDisposable
     public MemoryLedger Ledger { get; }
 
     public BodyMemory Memory { get; }
+
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>A request of the key's within the process.</summary>
+    public GatewayRequest NewCaller() => new("req-inside", snapshot, ActivityTraceId.CreateRandom()) { TraceParent = TraceParent, Key = snapshot.Keys["key"] };
 
     public static async Task<ProxyHost> StartAsync(ProxySetup setup)
     {
@@ -104,7 +110,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         });
         app.MapLlmProxy();
         await app.StartAsync(TestContext.Current.CancellationToken);
-        return new ProxyHost(app, ledger, memory, ended);
+        return new ProxyHost(app, ledger, memory, ended, snapshot);
     }
 
     public static Snapshot Snapshot(ProxySetup setup, IEnumerable<ISnapshotCompiler> compilers)
@@ -178,6 +184,12 @@ internal sealed class ProxyHost : IAsyncDisposable
     public async Task<HttpResponseMessage> GetAsync(string path)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Address, path));
+        return await invoker.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    public async Task<HttpResponseMessage> DeleteAsync(string path)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Delete, new Uri(Address, path));
         return await invoker.SendAsync(request, TestContext.Current.CancellationToken);
     }
 

@@ -30,14 +30,19 @@ internal sealed class Hub : IAsyncDisposable
 
     public SnapshotStore Store => services.GetRequiredService<SnapshotStore>();
 
+    public AdmissionController Admission => services.GetRequiredService<AdmissionController>();
+
     private IToolAccess Tools => services.GetRequiredService<IToolAccess>();
 
     public static VirtualKey Key(string id = "k1", Grants? grants = null) =>
         new() { Kind = OwnerKind.Key, Id = id, Name = $"Key {id}", Secrets = [], Grants = grants ?? new Grants { Tools = ["*"] } };
 
-    public static async Task<Hub> StartAsync(VirtualKey[] keys, params ToolManifest[] manifests)
+    public static Task<Hub> StartAsync(VirtualKey[] keys, params ToolManifest[] manifests) => StartAsync(TimeProvider.System, keys, manifests);
+
+    public static async Task<Hub> StartAsync(TimeProvider clock, VirtualKey[] keys, params ToolManifest[] manifests)
     {
         var services = new ServiceCollection();
+        services.AddSingleton(clock);
         services.AddLogging(logging => logging.ClearProviders());
         services.AddSingleton<SnapshotStore>();
         services.AddSingleton<MemoryLedger>();
@@ -55,9 +60,15 @@ internal sealed class Hub : IAsyncDisposable
         return hub;
     }
 
-    public void Publish(VirtualKey[] keys, params ToolManifest[] manifests)
+    public ToolScopes Scopes => services.GetRequiredService<ToolScopes>();
+
+    public void PublishToolsets(params Toolset[] toolsets) =>
+        Publish(Snapshots.New([.. Store.Current.Keys.Values], [.. Store.Current.Manifests], toolsets: toolsets));
+
+    public void Publish(VirtualKey[] keys, params ToolManifest[] manifests) => Publish(Snapshots.New(keys, manifests));
+
+    private void Publish(Snapshot snapshot)
     {
-        var snapshot = Snapshots.New(keys, manifests);
         var errors = new List<string>();
         snapshot.Compile(services.GetServices<ISnapshotCompiler>(), errors);
         Assert.Empty(errors);
@@ -100,8 +111,11 @@ internal sealed class Hub : IAsyncDisposable
 
     public IEnumerable<string> NamesOf(string key = "k1") => Views.ViewOf(Store.Current, Store.Current.Keys[key]).Tools.Keys.Order(StringComparer.Ordinal);
 
-    public Task<ToolCallOutcome> CallAsync(string tool, string? parameters = null, GatewayRequest? caller = null, CancellationToken cancellationToken = default) => Tools.CallAsync(
-        caller ?? Request(), new ToolCall(tool, Encoding.UTF8.GetBytes(parameters ?? $$$"""{"name":"{{{tool}}}","arguments":{}}""")), cancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+    public Task<ToolCallOutcome> CallAsync(string tool, string? parameters = null, GatewayRequest? caller = null, CancellationToken cancellationToken = default, IClientPeer? peer = null) => Tools.CallAsync(
+        caller ?? Request(), new ToolCall(tool, Encoding.UTF8.GetBytes(parameters ?? $$$"""{"name":"{{{tool}}}","arguments":{}}""")) { Peer = peer }, cancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+
+    /// <summary>A call on behalf of a client, which nobody cancels.</summary>
+    public Task<ToolCallOutcome> CallForAsync(IClientPeer? peer, string tool, string? parameters = null) => CallAsync(tool, parameters, null, CancellationToken.None, peer);
 
     public async Task<string> ResultAsync(string tool, string? parameters = null, GatewayRequest? caller = null)
     {

@@ -45,7 +45,7 @@ internal sealed class FakeViews : IToolViews
         """{"name":"echo","description":"Ünicode","inputSchema":{"type":"object","x-odd":1.50},"x-vendor":[1,2]}""",
         """{"name":"slow","inputSchema":{"type":"object"}}""");
 
-    public ToolView ViewOf(Snapshot snapshot, VirtualKey key) => views.GetValueOrDefault(key.Id, Default);
+    public ToolView ViewOf(Snapshot snapshot, VirtualKey key, ToolScope scope = default) => views.GetValueOrDefault(key.Id, Default);
 
     public void Set(string key, ToolView view)
     {
@@ -74,6 +74,8 @@ internal sealed class FakeViews : IToolViews
             UpstreamName = name,
             ExposedName = name,
             Definition = Encoding.UTF8.GetBytes(definition),
+            LocalName = name,
+            LocalDefinition = new Lazy<ReadOnlyMemory<byte>>(Encoding.UTF8.GetBytes(definition)),
             Annotations = ImmutableDictionary<string, bool>.Empty,
             Start = new AttemptStart { Kind = CallKind.Tool, Upstream = "fake", Name = name, RequestedName = name },
         };

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Diagnostics;
 using System.Security.Claims;
 using McpHub.Catalog;
+using McpHub.Features;
 using McpHub.Serving;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -36,6 +37,10 @@ internal sealed class HubHost : IAsyncDisposable
 
     public SessionRegistry Sessions => app.Services.GetRequiredService<SessionRegistry>();
 
+    public LegacySseEndpoints Legacy => app.Services.GetRequiredService<LegacySseEndpoints>();
+
+    public EventStore Events => app.Services.GetRequiredService<EventStore>();
+
     public ServingSwitches Switches => app.Services.GetRequiredService<ServingSwitches>();
 
     public SnapshotStore Snapshots => app.Services.GetRequiredService<SnapshotStore>();
@@ -56,6 +61,7 @@ internal sealed class HubHost : IAsyncDisposable
         builder.Services.AddSingleton<FakeViews>();
         builder.Services.AddSingleton<IToolAccess>(services => services.GetRequiredService<FakeTools>());
         builder.Services.AddSingleton<IToolViews>(services => services.GetRequiredService<FakeViews>());
+        builder.Services.AddSingleton<IFeatures, FakeFeatures>();
         builder.Services.AddMcpServing();
         var app = builder.Build();
         var host = new HubHost(app);
@@ -94,6 +100,8 @@ internal sealed class HubHost : IAsyncDisposable
         McpClient.CreateAsync(NewTransport(key), new McpClientOptions { ProtocolVersion = version }, cancellationToken: TestContext.Current.CancellationToken);
 
     public Wire NewWire(string key = Key) => new(Endpoint, key);
+
+    public Task StopAsync() => app.StopAsync(TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync() => await app.DisposeAsync();
 

@@ -139,7 +139,7 @@ public sealed class SessionTests
         var ended = System.Text.Json.Nodes.JsonNode.Parse((await next)!)!;
 
         Assert.Equal("notifications/subscriptions/acknowledged", acknowledged["method"]!.GetValue<string>());
-        Assert.Equal("""{"toolsListChanged":true}""", acknowledged["params"]!["notifications"]!.ToJsonString());
+        Assert.Equal("""{"toolsListChanged":true,"promptsListChanged":true}""", acknowledged["params"]!["notifications"]!.ToJsonString());
         Assert.Equal("notifications/tools/list_changed", changed["method"]!.GetValue<string>());
         Assert.All([acknowledged, changed], message => Assert.Equal("sub-1", message["params"]!["_meta"]!["io.modelcontextprotocol/subscriptionId"]!.GetValue<string>()));
         Assert.NotNull(ended["result"]);
@@ -247,7 +247,7 @@ public sealed class SessionTests
     {
         while (await events.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken) is { } line)
         {
-            if (line.StartsWith("data: ", StringComparison.Ordinal))
+            if (line.StartsWith("data: ", StringComparison.Ordinal) && line.Length > "data: ".Length)
             {
                 return line["data: ".Length..];
             }

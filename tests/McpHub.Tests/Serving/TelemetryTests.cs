@@ -15,16 +15,32 @@ public sealed class TelemetryTests
     {
         var tool = "traced_" + allThroughSdk;
         var spans = new ConcurrentQueue<Activity>();
+        var (ended, counted) = (new TaskCompletionSource(), new TaskCompletionSource());
         using var listener = new ActivityListener
         {
             ShouldListenTo = source => source.Name == "Gateway",
             Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
-            ActivityStopped = spans.Enqueue,
+            ActivityStopped = span =>
+            {
+                spans.Enqueue(span);
+                if (span.DisplayName == "tools/call " + tool)
+                {
+                    ended.TrySetResult();
+                }
+            },
         };
         ActivitySource.AddActivityListener(listener);
         var measured = new ConcurrentQueue<Dictionary<string, object?>>();
         using var meters = new MeterListener { InstrumentPublished = (instrument, meters) => { if (instrument.Name == "mcp.server.operation.duration" && instrument.Meter.Name == "Gateway") { meters.EnableMeasurementEvents(instrument); } } };
-        meters.SetMeasurementEventCallback<double>((_, _, tags, _) => measured.Enqueue(tags.ToArray().ToDictionary(tag => tag.Key, tag => tag.Value)));
+        meters.SetMeasurementEventCallback<double>((_, _, tags, _) =>
+        {
+            var measurement = tags.ToArray().ToDictionary(tag => tag.Key, tag => tag.Value);
+            measured.Enqueue(measurement);
+            if (measurement.GetValueOrDefault("gen_ai.tool.name") as string == tool)
+            {
+                counted.TrySetResult();
+            }
+        });
         meters.Start();
         await using var host = await HubHost.StartAsync(allThroughSdk: allThroughSdk);
         host.Views.Set(HubHost.Key, FakeViews.NewView($$"""{"name":"{{tool}}","inputSchema":{"type":"object"} }"""));
@@ -39,6 +55,8 @@ public sealed class TelemetryTests
 
         await wire.PostAsync($$$"""{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"{{{tool}}}","_meta":{"traceparent":"00-{{{TraceId}}}-b7ad6b7169203331-01"} } }""");
         await wire.PostAsync("""{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"made-up-name"}}""");
+        // The answer may be there before the call is over.
+        await Task.WhenAll(ended.Task, counted.Task).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
 
         var span = Assert.Single(spans, span => span.DisplayName == "tools/call " + tool);
         Assert.Equal(ActivityKind.Server, span.Kind);

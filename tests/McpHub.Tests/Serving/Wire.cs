@@ -101,7 +101,7 @@ internal sealed record WireAnswer(HttpStatusCode Status, string? ContentType, st
         var body = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
         var type = response.Content.Headers.ContentType?.MediaType;
         IReadOnlyList<string> messages = type == "text/event-stream"
-            ? [.. body.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line["data: ".Length..])]
+            ? [.. body.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line["data: ".Length..]).Where(data => data.Length > 0)]
             : body.Length == 0 || type != "application/json" ? [] : [body];
         return new WireAnswer(response.StatusCode, type, Header(response, "Mcp-Session-Id"), body, Header(response, "x-request-id"), messages);
     }

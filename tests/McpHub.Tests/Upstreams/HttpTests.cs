@@ -88,7 +88,7 @@ public sealed class HttpTests : IAsyncLifetime
         Assert.Equal("=?base64?Z3LDvMOfZQ==?=", call.Headers["Mcp-Name"]);
         Assert.Null(call.Session);
         Assert.Contains("\"io.modelcontextprotocol/clientCapabilities\":{}", call.Body, StringComparison.Ordinal);
-        Assert.Equal("""{"notifications":{"toolsListChanged":true},""", (await fake.WaitForAsync("subscriptions/listen"))[0].Params[..43]);
+        Assert.StartsWith("""{"notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true},""", (await fake.WaitForAsync("subscriptions/listen"))[0].Params, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -386,6 +386,6 @@ public sealed class HttpTests : IAsyncLifetime
     private Task<RpcConnection> ConnectAsync(ToolManifest? manifest = null)
     {
         manifest ??= Manifest();
-        return RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, client, TimeProvider.System, NullLogger.Instance), TimeProvider.System, NullLogger.Instance, TestContext.Current.CancellationToken);
+        return RpcConnection.ConnectAsync(manifest, new StreamableHttpTransport(manifest, client, null, TimeProvider.System, NullLogger.Instance), ClientOffer.Shared, TimeProvider.System, NullLogger.Instance, TestContext.Current.CancellationToken);
     }
 }

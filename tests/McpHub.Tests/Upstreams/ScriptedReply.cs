@@ -40,7 +40,22 @@ internal sealed record ScriptedReply
     /// <summary>The message that answers a request.</summary>
     public static string ResultOf(ScriptedRequest request, string result) => $$"""{"jsonrpc":"2.0","id":{{request.Id}},"result":{{result}}}""";
 
-    internal static ReadOnlyMemory<byte> Encode(string text) => Encoding.UTF8.GetBytes(text);
+    /// <summary>Stands for a byte that no text in UTF-8 has.</summary>
+    public const char WrongByte = '\uE0FF';
+
+    internal static ReadOnlyMemory<byte> Encode(string text)
+    {
+        using var bytes = new MemoryStream();
+        foreach (var (part, index) in text.Split(WrongByte).Select((part, index) => (part, index)))
+        {
+            if (index > 0)
+            {
+                bytes.WriteByte(0xFF);
+            }
+            bytes.Write(Encoding.UTF8.GetBytes(part));
+        }
+        return bytes.ToArray();
+    }
 }
 
 /// <summary>One HTTP request that a <see cref="ScriptedServer"/> received.</summary>

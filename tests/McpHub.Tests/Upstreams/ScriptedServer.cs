@@ -24,7 +24,8 @@ internal sealed class ScriptedServer : IAsyncDisposable
     private readonly List<ScriptedRequest> requests = [];
     private readonly List<(Func<ScriptedRequest, bool> Condition, int Count, TaskCompletionSource Reached)> waiters = [];
     private readonly ConcurrentDictionary<string, byte> sessions = new();
-    private readonly ConcurrentDictionary<Channel<string>, byte> streams = new();
+    private readonly ConcurrentDictionary<Channel<string>, string> streams = new();
+    private readonly List<(string Session, string Message)> held = [];
     private readonly CancellationTokenSource stopping = new();
     private int lastSession;
 
@@ -102,12 +103,19 @@ internal sealed class ScriptedServer : IAsyncDisposable
         return RequestsOf(method);
     }
 
-    /// <summary>Sends a message on each GET stream that is open.</summary>
+    /// <summary>Sends a message on each GET stream that is open, and on that of the last session when it opens.</summary>
     public void Push(string message)
     {
-        foreach (var stream in streams.Keys)
+        lock (gate)
         {
-            stream.Writer.TryWrite(message);
+            foreach (var stream in streams.Keys)
+            {
+                stream.Writer.TryWrite(message);
+            }
+            if (!streams.Values.Contains(LastSession))
+            {
+                held.Add((LastSession, message));
+            }
         }
     }
 
@@ -120,6 +128,8 @@ internal sealed class ScriptedServer : IAsyncDisposable
         await stopping.CancelAsync();
         await app.DisposeAsync();
     }
+
+    private string LastSession => HasSessions ? $"session-{Volatile.Read(ref lastSession)}" : "";
 
     private static bool IsOf(ScriptedRequest request, string method) => request.Method == method || (request.Method.Length == 0 && request.HttpMethod == method);
 
@@ -224,7 +234,15 @@ internal sealed class ScriptedServer : IAsyncDisposable
         context.Response.ContentType = "text/event-stream";
         await context.Response.Body.FlushAsync(context.RequestAborted);
         var stream = Channel.CreateUnbounded<string>();
-        streams[stream] = 0;
+        lock (gate)
+        {
+            streams[stream] = request.Session ?? "";
+            foreach (var (_, message) in held.Where(held => held.Session == (request.Session ?? "")))
+            {
+                stream.Writer.TryWrite(message);
+            }
+            held.RemoveAll(held => held.Session == (request.Session ?? ""));
+        }
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping.Token);
         try
         {

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using Shared.Pricing;
 using Shared.Snapshots;
 using Shared.VirtualKeys;
@@ -12,13 +13,14 @@ internal static class Snapshots
 
     public static Snapshot New(params ToolManifest[] manifests) => New([], manifests);
 
-    public static Snapshot New(VirtualKey[] keys, ToolManifest[] manifests, GatewaySettings? settings = null) => new()
+    public static Snapshot New(VirtualKey[] keys, ToolManifest[] manifests, GatewaySettings? settings = null, Toolset[]? toolsets = null) => new()
     {
         Revision = $"r{Interlocked.Increment(ref revision)}",
         Keys = keys.ToFrozenDictionary(key => key.Id),
         Providers = FrozenDictionary<string, Provider>.Empty,
         Routes = FrozenDictionary<string, Route>.Empty,
         Manifests = [.. manifests.OrderBy(manifest => manifest.Id, StringComparer.Ordinal)],
+        Toolsets = (toolsets ?? []).ToImmutableDictionary(toolset => toolset.Id),
         Prices = PriceBook.Empty,
         Settings = settings ?? new GatewaySettings(),
     };

@@ -220,7 +220,7 @@ public sealed class StdioTests
 
     [Theory]
     [InlineData("ping", """{"jsonrpc":"2.0","id":"ours","result":{}}""")]
-    [InlineData("sampling/createMessage", """{"jsonrpc":"2.0","id":"ours","error":{"code":-32601,"message":"Method not found"}}""")]
+    [InlineData("sampling/createMessage", """{"jsonrpc":"2.0","id":"ours","error":{"code":-32603,"message":"The gateway cannot tell which of its clients is to be asked."}}""")]
     public async Task Server_Asks_IsAnswered(string method, string answer)
     {
         await using var server = await ConnectAsync(Manifests.Stdio());
@@ -303,5 +303,5 @@ public sealed class StdioTests
     }
 
     private static Task<RpcConnection> ConnectAsync(ToolManifest manifest) => RpcConnection.ConnectAsync(
-        manifest, new StdioTransport(manifest, TimeProvider.System, NullLogger.Instance), TimeProvider.System, NullLogger.Instance, TestContext.Current.CancellationToken);
+        manifest, new StdioTransport(manifest, TimeProvider.System, NullLogger.Instance), ClientOffer.Shared, TimeProvider.System, NullLogger.Instance, TestContext.Current.CancellationToken);
 }

@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using McpHub.Upstreams;
 using Microsoft.Extensions.Logging.Abstractions;
 using Shared.Tools;
+using TestSupport;
 
 namespace McpHub.Tests.Upstreams;
 
@@ -10,7 +11,7 @@ public sealed class UpstreamTests
 {
     private readonly WatchedClock clock = new();
     private readonly Channel<(UpstreamStatus State, string? Reason, int Tools, bool ToolsChanged)> states = Channel.CreateUnbounded<(UpstreamStatus, string?, int, bool)>();
-    private readonly Queue<Func<IToolServer>> connections = new();
+    private readonly Queue<Func<CancellationToken, Task<IToolServer>>> connections = new();
     private readonly List<TimeSpan> connectedAt = [];
     private Upstream upstream = null!;
 
@@ -19,7 +20,7 @@ public sealed class UpstreamTests
     {
         for (var i = 0; i < 10; i++)
         {
-            connections.Enqueue(() => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
+            connections.Enqueue(_ => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
         }
         await using var running = Start();
         for (var i = 0; i < 9; i++)
@@ -58,7 +59,7 @@ public sealed class UpstreamTests
     [Fact]
     public async Task Run_UnexpectedFailure_DoesNotEndIt()
     {
-        connections.Enqueue(() => throw new FormatException("A mistake of ours."));
+        connections.Enqueue(_ => throw new FormatException("A mistake of ours."));
         Enqueue();
         await using var running = Start();
 
@@ -70,7 +71,7 @@ public sealed class UpstreamTests
     [Fact]
     public async Task Call_WhileDown_FailsAtOnceNamingServerAndState()
     {
-        connections.Enqueue(() => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
+        connections.Enqueue(_ => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
         await using var running = Start();
         await NextAsync();
 
@@ -105,7 +106,7 @@ public sealed class UpstreamTests
     public async Task Call_SessionLostAndServerGone_Fails()
     {
         var first = Enqueue();
-        connections.Enqueue(() => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
+        connections.Enqueue(_ => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Unreachable, "No."));
         await using var running = Start();
         await NextAsync();
         first.Call = _ =>
@@ -115,6 +116,63 @@ public sealed class UpstreamTests
         };
 
         Assert.Equal(UpstreamReasons.NotConnected, (await Assert.ThrowsAsync<UpstreamException>(() => CallAsync())).Reason);
+    }
+
+    [Fact]
+    public async Task Hasten_WhileWaiting_ConnectsAtOnceAndCallsWaitForIt()
+    {
+        connections.Enqueue(_ => throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.SignInRequired, "No."));
+        var connecting = new TaskCompletionSource<IToolServer>(TaskCreationOptions.RunContinuationsAsynchronously);
+        connections.Enqueue(_ => connecting.Task);
+        await using var running = Start();
+        Assert.Equal(UpstreamReasons.SignInRequired, (await NextAsync()).Reason);
+
+        upstream.Hasten();
+        var call = CallAsync();
+        connecting.SetResult(new FakeConnection());
+
+        Assert.Equal(UpstreamStatus.Ready, (await NextAsync()).State);
+        Assert.Equal("{}", Calls.Utf8((await call).Result));
+    }
+
+    [Fact]
+    public async Task Hasten_DuringAnAttempt_LeavesItsConnectionAndNoLaterPauseIsCutShort()
+    {
+        var connecting = new TaskCompletionSource<IToolServer>(TaskCreationOptions.RunContinuationsAsynchronously);
+        connections.Enqueue(_ => connecting.Task);
+        await using var running = Start();
+        var first = new FakeConnection();
+
+        upstream.Hasten();
+        connecting.SetResult(first);
+
+        Assert.Equal(UpstreamStatus.Ready, (await NextAsync()).State);
+        Assert.Equal("{}", Calls.Utf8((await CallAsync()).Result));
+        Enqueue();
+        first.Lose(UpstreamReasons.Broken);
+        Assert.Equal(UpstreamReasons.Broken, (await NextAsync()).Reason);
+        await clock.AdvanceToNextTimerAsync();
+        Assert.Equal(UpstreamStatus.Ready, (await NextAsync()).State);
+    }
+
+    [Fact]
+    public async Task Reconnect_DuringAnAttempt_GivesItUp()
+    {
+        var given = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        connections.Enqueue(async cancellationToken =>
+        {
+            cancellationToken.Register(() => given.TrySetResult());
+            await given.Task;
+            throw new OperationCanceledException(cancellationToken);
+        });
+        var second = Enqueue();
+        await using var running = Start();
+
+        upstream.Reconnect();
+
+        Assert.Equal(UpstreamReasons.Reconnect, (await NextAsync()).Reason);
+        Assert.Equal(UpstreamStatus.Ready, (await NextAsync()).State);
+        Assert.Same(second, upstream.Current.Server);
     }
 
     [Fact]
@@ -211,17 +269,17 @@ public sealed class UpstreamTests
     private FakeConnection Enqueue()
     {
         var connection = new FakeConnection();
-        connections.Enqueue(() => connection);
+        connections.Enqueue(_ => Task.FromResult<IToolServer>(connection));
         return connection;
     }
 
     private Upstream Start()
     {
         var began = clock.GetTimestamp();
-        return upstream = new Upstream(Manifests.BuiltIn("fake") with { ConnectTimeout = TimeSpan.FromMinutes(1) }, (_, _) =>
+        return upstream = new Upstream(Manifests.BuiltIn("fake") with { ConnectTimeout = TimeSpan.FromMinutes(1) }, (_, _, cancellationToken) =>
         {
             connectedAt.Add(clock.GetElapsedTime(began));
-            return Task.FromResult(connections.Dequeue()());
+            return connections.Dequeue()(cancellationToken);
         }, toolsChanged => states.Writer.TryWrite((upstream.Current.State, upstream.Current.Reason, upstream.Current.Tools.Count, toolsChanged)), clock, NullLogger.Instance);
     }
 

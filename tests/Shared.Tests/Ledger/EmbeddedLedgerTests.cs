@@ -30,7 +30,7 @@ public sealed class EmbeddedLedgerTests : IDisposable
             Status = 200,
             Error = "",
             ServedModel = "large-2026",
-            Usage = new TokenUsage { Input = 1, CacheRead = 2, CacheWrite = 3, AudioInput = 4, Output = 5, Reasoning = 6, AudioOutput = 7 },
+            Usage = new TokenUsage { Input = 1, CacheRead = 2, CacheWrite = 3, AudioInput = 4, Output = 5, Reasoning = 6, AudioOutput = 7, CacheWrite1h = 8, ImageInput = 9, ImageOutput = 10, Units = new UnitUsage(UnitKind.Image, 2_500, "hd/1024x1792") },
         });
 
         await gateway.Ledger.FlushAsync(TestContext.Current.CancellationToken);
@@ -40,15 +40,16 @@ public sealed class EmbeddedLedgerTests : IDisposable
             using var row = session.Prepare("""
                 SELECT hex(id), started_at, minute, settled, kind, request_id, hex(trace_id), key_id, user_id, team_id, customer_id, requested_name, upstream, name, served_model,
                     attempt_index, outcome, status, error, usage_source, input, cache_read, cache_write, audio_input, output, reasoning, audio_output,
-                    reserved_nano, reserved_tokens, cost_nano, price_version, duration_us >= 0, revision FROM attempts
+                    reserved_nano, reserved_tokens, cost_nano, price_version, duration_us >= 0, revision, cache_write_1h, image_input, image_output, unit_kind, unit_thousandths, unit_variant FROM attempts
                 """);
             Assert.True(row.Read());
             Assert.Equal(
                 [
                     attempt.Id.ToString("N").ToUpperInvariant(), "1795348830000", "29922480", "1", "0", "req_1", "0AF7651916CD43DD8448EB211C80319C", "k1", "user", "team", "customer",
                     "alpha/large", "alpha", "large", "large-2026", "0", "1", "200", "", "1", "1", "2", "3", "4", "5", "6", "7", "900", "33", "800", "test:1", "1", "0123456789abcdef",
+                    "8", "9", "10", "1", "2500", "hd/1024x1792",
                 ],
-                Enumerable.Range(0, 33).Select(row.Text));
+                Enumerable.Range(0, 39).Select(row.Text));
             Assert.False(row.IsNull(18));
             Assert.False(row.Read());
             return 0;

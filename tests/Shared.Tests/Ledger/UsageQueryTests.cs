@@ -48,6 +48,40 @@ public sealed class UsageQueryTests : IDisposable
     }
 
     [Fact]
+    public async Task Run_PartsThatHaveColumnsOfTheirOwn_CountInTheTotals()
+    {
+        gateway.Begin(100).Settle(Used(60) with { Usage = new TokenUsage { Input = 1, CacheWrite1h = 2, ImageInput = 4, Output = 8, ImageOutput = 16 } });
+        gateway.Clock.Advance(TimeSpan.FromMinutes(1));
+
+        var whole = Assert.Single((await RunAsync(new UsageRequest())).Rows);
+        var minute = Assert.Single((await RunAsync(new UsageRequest { To = gateway.Clock.GetUtcNow() })).Rows);
+
+        Assert.Equal((7, 24), (whole.InputTokens, whole.OutputTokens));
+        Assert.Equal((7, 24), (minute.InputTokens, minute.OutputTokens));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Run_Units_EachKindHasItsOwnSumFromHoursAsFromAttempts(bool wholeHour)
+    {
+        UnitUsage[] used =
+        [
+            UnitUsage.Of(UnitKind.Image, 2, "hd"), UnitUsage.Of(UnitKind.Image, 3), new(UnitKind.AudioSecond, 8_471), new(UnitKind.AudioSecond, 29), UnitUsage.Of(UnitKind.Character, 1_000_000),
+            UnitUsage.Of(UnitKind.Search, 7), default,
+        ];
+        foreach (var units in used)
+        {
+            gateway.Begin(100).Settle(Used(60) with { Usage = new TokenUsage { Input = 1, Units = units } });
+        }
+        gateway.Clock.Advance(wholeHour ? TimeSpan.FromHours(2) : TimeSpan.FromMinutes(1));
+
+        var row = Assert.Single((await RunAsync(new UsageRequest { To = gateway.Clock.GetUtcNow() })).Rows);
+
+        Assert.Equal((7, 5m, 8.5m, 1_000_000m, 7m), (row.Calls, row.Images, row.AudioSeconds, row.Characters, row.Searches));
+    }
+
+    [Fact]
     public async Task Run_GroupedByAnySubset_GroupsInThatOrder()
     {
         gateway.Begin(1).Settle(Used(1));

@@ -230,22 +230,37 @@ public sealed class SnapshotBuilderTests : IDisposable
         Assert.Equal(0, prices.Find("ollama", "anything")!.Rates.Output);
     }
 
+    /// <summary>Known providers by their names, others by their addresses, and whatever the configuration says.</summary>
     [Theory]
-    [InlineData("groq", "baseUrl: \"http://127.0.0.1:9/v1\"", "chat")]
+    [InlineData("openai", "{}", true)]
+    [InlineData("groq", "{}", false)]
+    [InlineData("vllm", "{}", false)]
+    [InlineData("vllm", "{storesResponses: true}", true)]
+    [InlineData("another", "{baseUrl: 'https://openrouter.ai/api/v1'}", false)]
+    [InlineData("another", "{baseUrl: 'https://models.example/v1'}", true)]
+    [InlineData("another", "{baseUrl: 'https://models.example/v1', storesResponses: false}", false)]
+    public void Responses_DeclaredOrKnown_AreKeptByTheProviderOrNot(string id, string members, bool expected) =>
+        Assert.Equal(expected, folder.Gateway($"providers: {{{id}: {members}}}").Load().Providers[id].StoresResponses);
+
+    [Theory]
+    [InlineData("groq", "baseUrl: \"http://127.0.0.1:9/v1\"", "chat,responses,audio.speech,audio.transcriptions,audio.translations,files,batches")]
     [InlineData("groq", "endpoints: [chat, embeddings]", "chat,embeddings")]
-    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\"", null)]
+    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\"", "chat,completions,embeddings,moderations,rerank,images.generate,images.edit,images.variations,audio.speech,audio.transcriptions,audio.translations,files,batches,realtime")]
+    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\", dialect: anthropic", "messages,count_tokens")]
+    [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\", dialect: anthropic, paths: {chat: /compatible/chat}", "messages,count_tokens,chat")]
+    [InlineData("anthropic", "dialect: openai-chat, endpoints: [chat]", "chat")]
     [InlineData("own", "baseUrl: \"http://127.0.0.1:9/v1\", endpoints: [moderations]", "moderations")]
-    public void Endpoints_DeclaredOrKnown_SayWhatTheProviderHas(string id, string members, string? expected)
+    public void Endpoints_DeclaredOrKnown_SayWhatTheProviderHas(string id, string members, string expected)
     {
         var provider = folder.Gateway($"providers:\n  {id}: {{{members}}}\n").Load().Providers[id];
 
-        Assert.Equal(expected, provider.Endpoints is { } endpoints ? string.Join(',', endpoints) : null);
-        Assert.All(["chat", "completions", "embeddings", "moderations"], name => Assert.Equal(expected is null || expected.Split(',').Contains(name), provider.HasEndpoint(name)));
+        Assert.Equal(expected, string.Join(',', provider.Endpoints!.Value));
+        Assert.All(["chat", "completions", "embeddings", "moderations", "messages"], name => Assert.Equal(expected.Split(',').Contains(name), provider.HasEndpoint(name)));
     }
 
     [Theory]
     [InlineData("endpoints: [chat, embedding]", "unknown endpoint 'embedding'; did you mean 'embeddings'?")]
-    [InlineData("endpoints: []", "expected at least one of chat, completions, embeddings, moderations; leave it out for all of them")]
+    [InlineData("endpoints: []", "expected at least one of chat, completions, embeddings, moderations, responses")]
     public void Endpoints_UnknownOrNone_IsAnErrorThatSaysWhatToWrite(string members, string message)
     {
         var errors = folder.Gateway($"providers:\n  own: {{baseUrl: \"http://127.0.0.1:9/v1\", {members}}}\n").Errors();
@@ -253,14 +268,58 @@ public sealed class SnapshotBuilderTests : IDisposable
         Assert.Contains(errors, error => error.Contains(message, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("vertex", "project: p-1, location: europe-west4", "generate", "https://europe-west4-aiplatform.googleapis.com/v1/projects/p-1/locations/europe-west4/publishers/google/models/a%2Fb:streamGenerateContent?alt=sse")]
+    [InlineData("vertex", "project: p-1, location: global", "generate", "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global/publishers/google/models/a%2Fb:streamGenerateContent?alt=sse")]
+    [InlineData("bedrock", "region: eu-central-1", "converse", "https://bedrock-runtime.eu-central-1.amazonaws.com/model/a%2Fb/converse-stream")]
+    [InlineData("azure", "resource: mine", "chat", "https://mine.openai.azure.com/openai/v1/chat/completions")]
+    [InlineData("deepseek", "{}", "messages", "https://api.deepseek.com/anthropic/v1/messages")]
+    [InlineData("cohere", "{}", "rerank", "https://api.cohere.com/v2/rerank")]
+    [InlineData("gemini", "{}", "chat", "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions")]
+    [InlineData("gemini", "baseUrl: \"http://127.0.0.1:9/v9/\"", "chat", "http://127.0.0.1:9/v9/openai/chat/completions")]
+    [InlineData("own", "baseUrl: \"http://h\", paths: {chat: \"/openai/deployments/{model}/chat/completions?api-version=1\"}", "chat", "http://h/openai/deployments/a%2Fb/chat/completions?api-version=1")]
+    public void Addresses_OfEndpoints_AreWhereTheProviderHasThem(string id, string members, string endpoint, string address)
+    {
+        var provider = folder.Gateway($"providers:\n  {id}: {(members == "{}" ? "{}" : $"{{{members}}}")}\n").Load().Providers[id];
+
+        Assert.Equal(address, provider.EndpointAddresses[endpoint].For("a/b", stream: true).AbsoluteUri);
+    }
+
+    [Fact]
+    public void Addresses_VendorsOwn_AreLeftOutWhereTheAddressIsAnother()
+    {
+        var provider = folder.Gateway("providers:\n  deepseek: {baseUrl: \"http://127.0.0.1:9/v1\"}\n").Load().Providers["deepseek"];
+
+        Assert.Equal("http://127.0.0.1:9/v1/messages", provider.EndpointAddresses["messages"].Template);
+    }
+
+    [Fact]
+    public void Addresses_PartIsMissing_IsAnErrorThatNamesIt()
+    {
+        var errors = folder.Gateway("providers:\n  vertex: {project: p}\n").Errors();
+
+        Assert.Contains(errors, error => error.Contains("'vertex' needs it for its address; give it, or set GOOGLE_CLOUD_LOCATION", StringComparison.Ordinal));
+    }
+
+    /// <summary>With the variable GATEWAY_REGENERATE set to 1, the table is written anew.</summary>
     [Fact]
     public void Documentation_EveryKnownProvider_IsListed()
     {
-        var page = File.ReadAllText(Path.Combine(RepositoryRoot, "docs", "configuration.md"));
-        Assert.All(KnownProviders.All, provider => Assert.Contains(
-            page.Split('\n'),
-            line => line.StartsWith($"| `{provider.Id}` | {(provider.KeyVariable is null ? "none" : $"`{provider.KeyVariable}`")} | `{provider.BaseUrl}` |", StringComparison.Ordinal)
-                && line.EndsWith($" | {(provider.Endpoints is null ? "all" : string.Join(", ", provider.Endpoints.Select(name => $"`{name}`")))} |", StringComparison.Ordinal)));
+        const string Start = "<!-- generated: known providers -->\n";
+        const string End = "<!-- end -->";
+        var path = Path.Combine(RepositoryRoot, "docs", "providers.md");
+        var page = File.ReadAllText(path);
+        var table = "| Id | Format | Found by | Address | Endpoints | |\n|---|---|---|---|---|---|\n" + string.Concat(KnownProviders.All.Select(provider =>
+            $"| `{provider.Id}` | `{provider.Dialect}` | {string.Join(", ", provider.Keys.Concat(provider.Addresses).Concat(provider.Variables.Values.SelectMany(names => names)).Select(name => $"`{name}`"))} | "
+            + $"`{provider.BaseUrl}` | {string.Join(", ", provider.Endpoints.Select(name => $"`{name}`"))} | [documentation]({provider.Documentation}) |\n"));
+        var (start, end) = (page.IndexOf(Start, StringComparison.Ordinal) + Start.Length, page.IndexOf(End, StringComparison.Ordinal));
+        if (Environment.GetEnvironmentVariable("GATEWAY_REGENERATE") == "1")
+        {
+            File.WriteAllText(path, page[..start] + table + page[end..]);
+            return;
+        }
+        Assert.True(KnownProviders.All.Count >= 25);
+        Assert.Equal(table, page[start..end]);
     }
 
     [Fact]

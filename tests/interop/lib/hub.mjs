@@ -20,14 +20,14 @@ export const servers = {
   probe: join(folder, 'servers/probe.mjs'),
 };
 
-/** Writes the manifest of a stdio server (JSON is YAML), in one step, as an editor that saves safely does. */
-export function writeManifest(id, prefix, args) {
+/** Writes the manifest of a server, on stdio unless it is said how else it is reached (JSON is YAML), in one step, as an editor that saves safely does. */
+export function writeManifest(id, prefix, args, upstream = { transport: 'stdio', command: process.execPath, args }) {
   mkdirSync(manifests, { recursive: true });
   const manifest = {
     apiVersion: 'hub/v1',
     kind: 'ToolManifest',
     metadata: { id, title: id },
-    upstream: { transport: 'stdio', command: process.execPath, args },
+    upstream,
     expose: { prefix },
   };
   const unfinished = join(manifests, `${id}.tmp`);

@@ -64,7 +64,7 @@ export async function openProcess(args, { command = process.execPath, env, seen 
     waiting.set(id, resolve);
     write({ id, method, params });
   });
-  const initialized = await send('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'interop', version: '1' } });
+  const initialized = await send('initialize', { protocolVersion: '2025-11-25', capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } }, clientInfo: { name: 'interop', version: '1' } });
   write({ method: 'notifications/initialized' });
   return {
     initialized,

@@ -55,8 +55,8 @@ internal sealed partial class EffectiveConfiguration(ConfigurationExamination ex
             {
                 "upstream" => Replace(child, "transport", value => value.Value is not null ? value : value with
                 {
-                    Value = manifest.Transport == UpstreamTransport.Stdio ? "stdio" : "streamable-http",
-                    Origin = manifest.Transport == UpstreamTransport.Stdio ? "implied by command" : "implied by url",
+                    Value = manifest.Transport switch { UpstreamTransport.Stdio => "stdio", UpstreamTransport.OpenApi => "openapi", _ => "streamable-http" },
+                    Origin = manifest.Transport switch { UpstreamTransport.Stdio => "implied by command", UpstreamTransport.OpenApi => "implied by document", _ => "implied by url" },
                 }),
                 "expose" => Replace(child, "prefix", value => value.Value is not null ? value : value with { Value = manifest.Prefix, Origin = "made from the id" }),
                 _ => child,

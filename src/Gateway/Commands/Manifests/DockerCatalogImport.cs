@@ -150,8 +150,7 @@ internal static partial class DockerCatalogImport
         }
         if (remote.Text("transport_type", "transport") is "sse")
         {
-            server.OffBecause ??= "it speaks the older SSE transport, which the hub does not";
-            server.Checklist.Add("address: the source names the SSE transport; give the address of Streamable HTTP");
+            server.Transport = "sse";
         }
         Dictionary<string, string> examples = new(StringComparer.Ordinal);
         foreach (var secret in members.List("secrets").OfType<ConfigMapping>())

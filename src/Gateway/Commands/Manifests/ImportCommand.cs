@@ -26,7 +26,7 @@ internal static class ImportCommand
         var store = new Option<bool>("--store-secrets") { Description = "Put those secrets into the encrypted store of the running gateway." };
         var url = new Option<string>("--url") { Description = "The running gateway.", HelpName = "url", DefaultValueFactory = _ => ListenAddresses.Default };
         var adminKey = new Option<string?>("--admin-key") { Description = "Admin key [default: GATEWAY_ADMIN_KEY].", HelpName = "key" };
-        var command = new Command("import", "Make manifests from an MCP client's list of servers, a registry's server.json or a Docker catalog. Runs nothing.")
+        var command = new Command("import", "Make manifests from an MCP client's list of servers, a registry's server.json, a Docker catalog or an OpenAPI document. Runs nothing.")
         {
             file, format, folder, dryRun, force, enable, prefer, secretsFile, store, url, adminKey,
         };
@@ -50,7 +50,7 @@ internal static class ImportCommand
             try
             {
                 var name = result.GetValue(file)!;
-                var context = new ImportContext(name == "-" ? "standard input" : Path.GetFileName(name), result.GetValue(store));
+                var context = new ImportContext(name == "-" ? "standard input" : Path.GetFileName(name), result.GetValue(store)) { DocumentPath = name == "-" ? null : PathFrom(run.Folder, name) };
                 ManifestImport.Read(await ManifestImport.ReadBytesAsync(name, cancellationToken), result.GetValue(format)!, result.GetValue(prefer) == "remote", context);
                 if (!await run.PlanAsync(context))
                 {
@@ -74,6 +74,12 @@ internal static class ImportCommand
             }
         });
         return command;
+    }
+
+    private static string PathFrom(string folder, string file)
+    {
+        var path = Path.GetRelativePath(Path.GetFullPath(folder), Path.GetFullPath(file)).Replace('\\', '/');
+        return path.StartsWith('.') || Path.IsPathRooted(path) ? path : "./" + path;
     }
 
     private static async Task StoreAsync(AdminClient client, ImportContext context, CancellationToken cancellationToken)

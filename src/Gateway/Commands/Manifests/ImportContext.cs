@@ -14,6 +14,9 @@ internal sealed partial class ImportContext(string source, bool storeSecrets)
     /// <summary>What messages call the document.</summary>
     public string Source { get; } = source;
 
+    /// <summary>The document's path as a manifest refers to it; null: it is no file.</summary>
+    public string? DocumentPath { get; init; }
+
     /// <summary>The servers.</summary>
     public List<ImportedServer> Servers { get; } = [];
 

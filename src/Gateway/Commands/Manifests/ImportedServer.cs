@@ -26,6 +26,17 @@ internal sealed class ImportedServer(string name, string id)
 
     public string? Url { get; set; }
 
+    /// <summary>How it is spoken to at its address; null: over Streamable HTTP.</summary>
+    public string? Transport { get; set; }
+
+    /// <summary>The OpenAPI document of a web API, as the manifest names it.</summary>
+    public string? Document { get; set; }
+
+    public string? BaseUrl { get; set; }
+
+    /// <summary>A web API's credentials by security scheme: a secret, or a user with a password.</summary>
+    public SortedDictionary<string, (string Value, string? Password)> Credentials { get; } = new(StringComparer.Ordinal);
+
     public SortedDictionary<string, string> Headers { get; } = new(StringComparer.OrdinalIgnoreCase);
 
     public TimeSpan? ConnectTimeout { get; set; }

@@ -9,13 +9,18 @@ namespace Gateway.Commands.Manifests;
 internal static class ManifestImport
 {
     /// <summary>The names of the formats, for the command line.</summary>
-    public static readonly string[] Formats = ["auto", "mcp-servers", "server-json", "docker"];
+    public static readonly string[] Formats = ["auto", "mcp-servers", "server-json", "docker", "openapi"];
 
     private const int LargestBytes = 8 * 1024 * 1024;
 
     /// <summary>Reads servers out of a document into the context. Nothing is run and nobody is called.</summary>
     public static void Read(ReadOnlySpan<byte> utf8, string format, bool preferRemote, ImportContext context)
     {
+        if (format == "openapi" || (format == "auto" && OpenApiImport.IsOne(Encoding.UTF8.GetString(utf8))))
+        {
+            OpenApiImport.Read(utf8, context);
+            return;
+        }
         if (Parse(utf8, context) is not { } root)
         {
             return;
@@ -32,7 +37,7 @@ internal static class ManifestImport
                 DockerCatalogImport.Read(root, context);
                 break;
             default:
-                context.Errors.Add(root.Error("the format is not recognized; expected a client's list of servers (mcpServers, servers, …), a registry's server.json or a Docker catalog; name it with --format"));
+                context.Errors.Add(root.Error("the format is not recognized; expected a client's list of servers (mcpServers, servers, …), a registry's server.json, a Docker catalog or an OpenAPI document; name it with --format"));
                 break;
         }
         if (context.Errors.Count == 0 && context.Servers.Count == 0)

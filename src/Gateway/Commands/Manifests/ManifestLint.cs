@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using McpHub.OpenApi;
 using Shared.Configuration;
 using Shared.Snapshots;
 
@@ -27,6 +28,7 @@ internal sealed record Finding(Severity Severity, ConfigError At);
 internal sealed partial class ManifestLint(Func<string, string?> environment)
 {
     private const int LongPrefix = 16;
+    private const int MostOperations = 20;
     private readonly List<Finding> findings = [];
 
     /// <summary>What is found in some files, ordered by place.</summary>
@@ -63,7 +65,8 @@ internal sealed partial class ManifestLint(Func<string, string?> environment)
 
     private void Read(string file, string text, List<ConfigError> errors, List<ManifestDeclaration> declarations)
     {
-        if (YamlNodes.Read(file, text, errors) is { } node && new ConfigBinder(errors, References).Bind<ManifestDeclaration>(node) is { } declaration)
+        // An OpenAPI document may lie among the manifests; those that use it are looked at with it.
+        if (!SourceFiles.IsOpenApiDocument(text) && YamlNodes.Read(file, text, errors) is { } node && new ConfigBinder(errors, References).Bind<ManifestDeclaration>(node) is { } declaration)
         {
             declarations.Add(declaration);
             Warn(declaration);
@@ -72,12 +75,46 @@ internal sealed partial class ManifestLint(Func<string, string?> environment)
 
     private IReadOnlyList<Finding> Finish(List<ConfigError> errors, List<ManifestDeclaration> declarations)
     {
-        new ManifestCompiler(environment, errors).Compile(declarations);
+        var manifests = new ManifestCompiler(environment, errors).Compile(declarations);
+        foreach (var declaration in declarations.Where(declaration => declaration.Upstream.Document is not null))
+        {
+            CheckDocument(declaration, manifests.FirstOrDefault(manifest => manifest.Id == declaration.Metadata.Id), errors);
+        }
         return
         [
             .. errors.Select(error => new Finding(Severity.Error, error)).Concat(findings)
                 .OrderBy(finding => finding.At.File, StringComparer.Ordinal).ThenBy(finding => finding.At.Line).ThenBy(finding => finding.At.Column).ThenBy(finding => finding.Severity),
         ];
+    }
+
+    private void CheckDocument(ManifestDeclaration declaration, ToolManifest? manifest, List<ConfigError> errors)
+    {
+        if (manifest?.OpenApi is not { } source || ImportContext.HasReference((declaration.Upstream.Node?.At("document") as ConfigScalar)?.Text ?? ""))
+        {
+            return;
+        }
+        if (source.DocumentUrl is not null)
+        {
+            findings.Add(new Finding(Severity.Note, declaration.Upstream.Error("document", "is at an address; what it holds was not looked at")));
+            return;
+        }
+        // An address that a variable holds is not known here.
+        var known = source.BaseUrl is null && (declaration.Upstream.Node as ConfigMapping)?.Find("baseUrl") is not null ? source with { BaseUrl = new Uri("https://api.invalid") } : source;
+        var (api, problem) = OpenApiInspection.Read(manifest with { OpenApi = known });
+        if (api is null)
+        {
+            errors.Add(declaration.Upstream.Error("document", problem ?? ""));
+            return;
+        }
+        foreach (var operation in api.Unusable.Take(MostOperations))
+        {
+            Warning(declaration.Upstream.Error("document", $"the operation {operation.Tool} cannot be a tool: {operation.Reason}"));
+        }
+        foreach (var warning in api.Warnings)
+        {
+            Warning(declaration.Upstream.Error("document", warning));
+        }
+        findings.Add(new Finding(Severity.Note, declaration.Upstream.Error("document", $"makes {api.Operations.Count} tool{(api.Operations.Count == 1 ? "" : "s")}")));
     }
 
     private static SecretReferences References { get; } = new SecretReferences(_ => null, _ => null, _ => null).AsLenient();
@@ -93,7 +130,13 @@ internal sealed partial class ManifestLint(Func<string, string?> environment)
         WarnOfAddress(manifest);
         WarnOfRules(manifest);
         WarnOfSecrets(manifest.Upstream);
-        NoteReferences(manifest.Upstream.Node, []);
+        HashSet<string> told = [];
+        NoteReferences(manifest.Upstream.Node, told);
+        foreach (var tool in manifest.Expose.Tools)
+        {
+            WarnOfFixedSecrets(tool);
+            NoteReferences(tool.Node?.At("setSecret"), told);
+        }
     }
 
     private void WarnOfPrefix(ManifestDeclaration manifest)
@@ -186,6 +229,16 @@ internal sealed partial class ManifestLint(Func<string, string?> environment)
                 }
             }
         }
+        foreach (var credential in ((upstream.Node as ConfigMapping)?.Find("credentials")?.Value as ConfigMapping)?.Members ?? [])
+        {
+            foreach (var part in credential.Value is ConfigMapping parts ? parts.Members.Where(part => part.Key != "username").Select(part => part.Value) : [credential.Value])
+            {
+                if (part is ConfigScalar { Style: not ScalarStyle.Null } secret && !ImportContext.HasReference(secret.Text))
+                {
+                    Warning(secret.Error("is a secret; keep it out of the file: ${env:NAME}, ${file:/path} or ${secret:name}"));
+                }
+            }
+        }
         var option = "";
         foreach (var argument in (upstream.Node?.At("args") as ConfigSequence)?.Items.OfType<ConfigScalar>() ?? [])
         {
@@ -193,11 +246,40 @@ internal sealed partial class ManifestLint(Func<string, string?> environment)
             WarnOfSecret(equals > 0 ? argument.Text[..equals].TrimStart('-') : option, argument, equals + 1);
             option = argument.Text.StartsWith('-') && equals < 0 ? argument.Text.TrimStart('-') : "";
         }
+        foreach (var holder in new[] { upstream.Node?.At("auth"), upstream.Node?.At("auth").At("identityProvider") }.OfType<ConfigMapping>().Distinct())
+        {
+            foreach (var entry in holder.Members.Where(entry => entry.Key is "clientSecret" or "privateKey"))
+            {
+                if (entry.Value is ConfigScalar { Style: not ScalarStyle.Null } scalar)
+                {
+                    WarnOfSecret(entry.Key, scalar);
+                }
+            }
+        }
         if (upstream.Node?.At("url") is ConfigScalar url)
         {
             foreach (Match query in Queries().Matches(url.Text))
             {
                 WarnOfSecret(query.Groups["key"].Value, url, query.Groups["value"].Index, query.Groups["value"].Length);
+            }
+        }
+    }
+
+    /// <summary>What is fixed as a secret is one, whatever it looks like; what is fixed otherwise may be.</summary>
+    private void WarnOfFixedSecrets(ManifestTool tool)
+    {
+        foreach (var entry in (tool.Node?.At("setSecret") as ConfigMapping)?.Members ?? [])
+        {
+            if (entry.Value is ConfigScalar { Style: not ScalarStyle.Null } scalar && tool.SetSecret.ContainsKey(entry.Key) && !ImportContext.HasReference(scalar.Text))
+            {
+                Warning(scalar.Error("is a secret in plain text; keep it out of the file: ${env:NAME}, ${file:/path} or ${secret:name}"));
+            }
+        }
+        foreach (var entry in (tool.Node?.At("set") as ConfigMapping)?.Members ?? [])
+        {
+            if (entry.Value is ConfigScalar { Style: not ScalarStyle.Null } scalar && tool.Set.ContainsKey(entry.Key))
+            {
+                WarnOfSecret(entry.Key, scalar);
             }
         }
     }

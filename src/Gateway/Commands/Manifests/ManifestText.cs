@@ -35,7 +35,21 @@ internal static class ManifestText
         Member(text, 1, "title", server.Title);
         Member(text, 1, "description", string.IsNullOrWhiteSpace(server.Description) ? $"{server.Name}, imported from {source}" : server.Description);
         text.Append($"enabled: {(enabled ? "true" : "false")}\nupstream:\n");
-        Member(text, 1, "transport", server.IsStdio ? "stdio" : "streamable-http");
+        Member(text, 1, "transport", server.IsStdio ? "stdio" : server.Document is not null ? "openapi" : server.Transport ?? "streamable-http");
+        Member(text, 1, "document", server.Document);
+        Member(text, 1, "baseUrl", server.BaseUrl);
+        if (server.Credentials.Count > 0)
+        {
+            text.Append("  credentials:\n");
+            foreach (var (scheme, (value, password)) in server.Credentials)
+            {
+                text.Append($"    {YamlText.Write(scheme)}: {(password is null ? YamlText.Quote(value) : $"{{username: {YamlText.Quote(value)}, password: {YamlText.Quote(password)}}}")}\n");
+            }
+        }
+        if (server.Document is not null)
+        {
+            text.Append("  # Only what reads, until somebody has looked at the rest: widen or remove it.\n  operations:\n    include: [{method: [GET, HEAD]}]\n");
+        }
         Member(text, 1, "command", server.Command);
         if (server.Arguments.Count > 0)
         {

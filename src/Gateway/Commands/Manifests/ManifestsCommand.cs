@@ -14,11 +14,12 @@ internal static class ManifestsCommand
 {
     private static readonly JsonSerializerOptions Layout = new() { WriteIndented = true, NewLine = "\n", Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static Command Create(TextWriter output, TextWriter error) => new("manifests", "Check, show and import tool manifests.")
+    public static Command Create(TextWriter output, TextWriter error) => new("manifests", "Check, show, import and pin tool manifests.")
     {
         LintCommand(output, error),
         ShowCommand(output, error),
         ImportCommand.Create(output, error),
+        PinCommand.Create(output, error),
     };
 
     private static Command LintCommand(TextWriter output, TextWriter error)
@@ -133,7 +134,7 @@ internal static class ManifestsCommand
             var width = manifests.Max(manifest => manifest.Id.Length);
             foreach (var manifest in manifests)
             {
-                var how = manifest.Transport switch { UpstreamTransport.Stdio => manifest.Command, UpstreamTransport.StreamableHttp => manifest.Url?.GetLeftPart(UriPartial.Path), _ => "built in" };
+                var how = manifest.Transport switch { UpstreamTransport.Stdio => manifest.Command, UpstreamTransport.StreamableHttp or UpstreamTransport.Sse => manifest.Url?.GetLeftPart(UriPartial.Path), UpstreamTransport.OpenApi => manifest.OpenApi?.DocumentUrl?.GetLeftPart(UriPartial.Path) ?? manifest.OpenApi?.Document, _ => "built in" };
                 await output.WriteLineAsync($"{manifest.Id.PadRight(width)}  {(manifest.Enabled ? "on " : "off")}  {how}  ({manifest.Origin})");
             }
         }

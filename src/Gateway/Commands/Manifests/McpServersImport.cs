@@ -211,8 +211,7 @@ internal static class McpServersImport
         server.Url = AddressText.Of(server, url, context);
         if (transport?.ToLowerInvariant() is "sse")
         {
-            server.OffBecause ??= "it speaks the older SSE transport, which the hub does not; many servers answer Streamable HTTP at an address of their own (often /mcp)";
-            server.Checklist.Add("address: the source names the SSE transport; give the address of Streamable HTTP");
+            server.Transport = "sse";
         }
         foreach (var header in (ConfigMember[])[.. members.Map("headers", "http_headers"), .. members.Object("requestInit")?.Map("headers") ?? []])
         {

@@ -55,7 +55,7 @@ internal sealed partial class ServerJsonImport(bool preferRemote, ImportContext 
         members.Leave(server, "information only", "$schema", "repository", "websiteUrl", "website_url", "icons", "_meta", "id", "created_at", "updated_at");
         members.LeaveTheRest(server);
         var package = packages.Find(CanRun);
-        var remote = remotes.Find(candidate => TypeOf(candidate) is "streamable-http" or "streamable" or "http");
+        var remote = remotes.Find(candidate => TypeOf(candidate) is "streamable-http" or "streamable" or "http") ?? remotes.Find(candidate => TypeOf(candidate) is "sse");
         if (remote is not null && (preferRemote || package is null))
         {
             ReadRemote(server, remote);
@@ -68,7 +68,7 @@ internal sealed partial class ServerJsonImport(bool preferRemote, ImportContext 
         }
         else
         {
-            context.Errors.Add(entry.Error($"the server {ImportContext.Show(name)} offers nothing that the hub can use: it takes packages of npm, pypi, nuget and oci over stdio, and streamable-http remotes"));
+            context.Errors.Add(entry.Error($"the server {ImportContext.Show(name)} offers nothing that the hub can use: it takes packages of npm, pypi, nuget and oci over stdio, and streamable-http and sse remotes"));
         }
     }
 
@@ -299,6 +299,7 @@ internal sealed partial class ServerJsonImport(bool preferRemote, ImportContext 
     {
         var members = new SourceMembers(remote, context);
         members.Find("type", "transport_type", "transportType");
+        server.Transport = TypeOf(remote) is "sse" ? "sse" : null;
         var variables = members.Map("variables");
         var url = members.Text("url") ?? "";
         server.Url = Templates().IsMatch(url) ? Fill(server, url, variables, ImportContext.Literal) : AddressText.Of(server, url, context);
