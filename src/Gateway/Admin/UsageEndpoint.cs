@@ -60,11 +60,11 @@ internal static class UsageEndpoint
             query.Fail("groupBy", "Usage cannot be grouped by the same thing twice.");
         }
         var interval = query.Choice<UsageInterval>("interval");
+        var zone = ZoneOf(query);
         var (from, to) = (query.Moment("from"), query.Moment("to"));
         if (interval is { } length)
         {
-            to ??= now;
-            from ??= to - length switch
+            from ??= (to ?? now) - length switch
             {
                 UsageInterval.Minute => TimeSpan.FromHours(1),
                 UsageInterval.Hour => TimeSpan.FromDays(1),
@@ -72,6 +72,8 @@ internal static class UsageEndpoint
                 UsageInterval.Week => TimeSpan.FromDays(84),
                 _ => TimeSpan.FromDays(365),
             };
+            // To the end of the span under way: a call of this very millisecond began before it, too.
+            to ??= UsageQuery.EndOf(now, length, zone);
         }
         if (to <= from)
         {
@@ -101,7 +103,7 @@ internal static class UsageEndpoint
             Outcome = query.Choice<CallOutcome>("outcome"),
             Operation = query.Choice<CallKind>("operation"),
             Interval = interval,
-            TimeZone = ZoneOf(query),
+            TimeZone = zone,
             FillZero = query.Text("fill") is not null,
             OrderBy = query.Choice<UsageOrder>("orderBy") ?? UsageOrder.Group,
             Top = query.Number("top", 1, UsageQuery.MaxTop),

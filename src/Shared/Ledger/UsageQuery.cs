@@ -54,6 +54,16 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
     /// <summary>How many spans a time series has; more than <see cref="MaxPoints"/> + 1 are not counted.</summary>
     public static int CountPoints(UsageRequest request) => Boundaries(request).Take(MaxPoints + 2).Count() - 1;
 
+    /// <summary>The end of the span in which a moment lies; later than the moment.</summary>
+    public static DateTimeOffset EndOf(DateTimeOffset moment, UsageInterval interval, TimeZoneInfo zone) => interval switch
+    {
+        UsageInterval.Minute => moment.AddTicks(TimeSpan.TicksPerMinute - (moment.UtcTicks % TimeSpan.TicksPerMinute)),
+        UsageInterval.Hour => Window.Aligned(CalendarUnit.Hour).BoundsAt(moment).End,
+        UsageInterval.Day => Window.Aligned(CalendarUnit.Day, zone).BoundsAt(moment).End,
+        UsageInterval.Week => Window.Aligned(CalendarUnit.Week, zone).BoundsAt(moment).End,
+        _ => Window.Aligned(CalendarUnit.Month, zone).BoundsAt(moment).End,
+    };
+
     private static void Validate(UsageRequest request)
     {
         if (request.GroupBy.Distinct().Count() != request.GroupBy.Count)
@@ -94,15 +104,6 @@ public sealed class UsageQuery(GatewayDatabase database, EmbeddedLedger ledger)
         }
         yield return to;
     }
-
-    private static DateTimeOffset EndOf(DateTimeOffset moment, UsageInterval interval, TimeZoneInfo zone) => interval switch
-    {
-        UsageInterval.Minute => moment.AddTicks(TimeSpan.TicksPerMinute - (moment.UtcTicks % TimeSpan.TicksPerMinute)),
-        UsageInterval.Hour => Window.Aligned(CalendarUnit.Hour).BoundsAt(moment).End,
-        UsageInterval.Day => Window.Aligned(CalendarUnit.Day, zone).BoundsAt(moment).End,
-        UsageInterval.Week => Window.Aligned(CalendarUnit.Week, zone).BoundsAt(moment).End,
-        _ => Window.Aligned(CalendarUnit.Month, zone).BoundsAt(moment).End,
-    };
 
     private UsageReport Run(UsageRequest request, List<(long From, long To)>? spans, CancellationToken cancellationToken)
     {

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Microsoft.Extensions.Time.Testing;
 using TestSupport;
 
 namespace Gateway.Tests.Admin;
@@ -126,6 +127,24 @@ public sealed class DataApiTests
         var total = (await gateway.GetAsync("usage")).GetProperty("rows")[0];
         Assert.Equal(2, total.GetProperty("calls").GetInt64());
         Assert.True(total.GetProperty("meanDurationMs").GetDecimal() > 0);
+    }
+
+    [Theory]
+    [InlineData("minute", "2026-03-29T00:59:59.999Z", "2026-03-29T01:00:00Z")]
+    [InlineData("minute", "2026-03-29T01:00:00Z", "2026-03-29T01:01:00Z")]
+    [InlineData("hour", "2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z")]
+    [InlineData("day", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")]
+    [InlineData("week", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z")]
+    [InlineData("month", "2026-03-28T23:00:00Z", "2026-03-31T22:00:00Z")]
+    public async Task Usage_AsASeries_HasTheCallsOfThisVeryMoment_AndReachesToTheEndOfTheSpan(string interval, string now, string end)
+    {
+        await using var gateway = await Hosts.StartAsync(new TestGatewayOptions { Clock = new FakeTimeProvider(DateTimeOffset.Parse(now, CultureInfo.InvariantCulture)) });
+        await gateway.CallModelAsync();
+
+        var series = await gateway.GetAsync($"usage?interval={interval}&timeZone=Europe/Berlin");
+
+        Assert.Equal(1, Assert.Single(series.GetProperty("rows").EnumerateArray()).GetProperty("calls").GetInt64());
+        Assert.Equal(DateTimeOffset.Parse(end, CultureInfo.InvariantCulture), series.GetProperty("to").GetDateTimeOffset());
     }
 
     [Fact]
