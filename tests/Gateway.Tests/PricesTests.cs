@@ -198,6 +198,7 @@ public sealed class PricesTests
     // The ledger's sum; "unknown" where a call is in it whose cost nobody knows.
     private static async Task<string> CostAsync(TestGateway gateway)
     {
+        await gateway.IdleAsync();
         using var usage = JsonDocument.Parse(await gateway.AdminClient.GetStringAsync(new Uri("admin/v1/usage?groupBy=model", UriKind.Relative), TestContext.Current.CancellationToken));
         var row = Assert.Single(usage.RootElement.GetProperty("rows").EnumerateArray());
         return row.GetProperty("unknownCostCalls").GetInt64() > 0 ? "unknown" : row.GetProperty("costDollars").GetDecimal().ToString("0.#########", System.Globalization.CultureInfo.InvariantCulture);

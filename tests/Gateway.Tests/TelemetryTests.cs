@@ -82,6 +82,7 @@ public sealed class TelemetryTests
         using (await gateway.AdminClient.GetAsync("/admin/v1/keys", TestContext.Current.CancellationToken))
         using (await gateway.Anonymous.GetAsync("/admin/v1/keys", TestContext.Current.CancellationToken))
         {
+            await gateway.IdleAsync();
             var metrics = await gateway.Anonymous.GetStringAsync("/metrics", TestContext.Current.CancellationToken);
             foreach (var statusClass in new[] { "2xx", "4xx" })
             {

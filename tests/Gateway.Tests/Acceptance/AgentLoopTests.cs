@@ -38,6 +38,7 @@ public sealed class AgentLoopTests
         Assert.Equal(1m, spend.GetProperty("limit").GetDecimal());
         Assert.True(spend.GetProperty("spent").GetDecimal() > 0, "The model call is not in the budget that the tool shows.");
 
+        await gateway.IdleAsync();
         await gateway.Services.GetRequiredService<EmbeddedLedger>().FlushAsync(token);
         Assert.Equal([$"{(int)CallKind.Model} {TraceId}", $"{(int)CallKind.Tool} {TraceId}"], ReadTraces(gateway.Folder));
         using var usage = JsonDocument.Parse(await gateway.AdminClient.GetStringAsync(new Uri("admin/v1/usage?groupBy=tool", UriKind.Relative), token));

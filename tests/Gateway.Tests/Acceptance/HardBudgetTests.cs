@@ -182,6 +182,7 @@ public sealed class HardBudgetTests
 
     private static async Task<Money> UsageAsync(TestGateway gateway)
     {
+        await gateway.IdleAsync();
         using var usage = JsonDocument.Parse(await gateway.AdminClient.GetStringAsync(new Uri("admin/v1/usage?groupBy=model", UriKind.Relative), TestContext.Current.CancellationToken));
         return usage.RootElement.GetProperty("rows").EnumerateArray().Aggregate(Money.Zero, (sum, row) => sum + Money.FromDollars(row.GetProperty("costDollars").GetDecimal()));
     }

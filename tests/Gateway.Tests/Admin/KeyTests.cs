@@ -81,6 +81,7 @@ public sealed class KeyTests
         using var content = new StringContent("""{"model":"simulator/echo","messages":[{"role":"user","content":"hello"}]}""", System.Text.Encoding.UTF8, "application/json");
         using var call = await client.PostAsync("/v1/chat/completions", content, TestContext.Current.CancellationToken);
         Assert.Equal(200, (int)call.StatusCode);
+        await gateway.IdleAsync();
 
         var key = await gateway.AdminAsync("GET", $"/keys/{made.Text("id")}");
         var budgets = key.Json.GetProperty("budgets").EnumerateArray().ToList();

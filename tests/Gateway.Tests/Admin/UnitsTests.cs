@@ -37,6 +37,7 @@ public sealed class UnitsTests
         using var sound = new MultipartFormDataContent { { new StringContent("m"), "model" }, { new ByteArrayContent(new byte[1000]), "file", "a.wav" } };
         using var heard = await gateway.Client.PostAsync(new Uri("v1/audio/transcriptions", UriKind.Relative), sound, TestContext.Current.CancellationToken);
         Assert.True(heard.IsSuccessStatusCode);
+        await gateway.IdleAsync();
 
         var admin = gateway.AdminClient;
         var row = (await admin.GetFromJsonAsync<JsonElement>("/admin/v1/usage", TestContext.Current.CancellationToken)).GetProperty("rows")[0];

@@ -312,7 +312,7 @@ public sealed class FilesTests : IAsyncLifetime
 
     private async Task<IReadOnlyList<JsonElement>> LedgerAsync(Func<JsonElement, bool> matches)
     {
-        await gateway.Services.GetRequiredService<Shared.Ledger.EmbeddedLedger>().FlushAsync(Cancelled);
+        await gateway.IdleAsync();
         var page = await gateway.AdminClient.GetFromJsonAsync<JsonElement>("admin/v1/ledger?limit=100", Cancelled);
         return [.. page.GetProperty("attempts").EnumerateArray().Where(matches)];
     }

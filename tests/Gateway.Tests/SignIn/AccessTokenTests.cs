@@ -32,7 +32,7 @@ public sealed class AccessTokenTests
         using var response = await client.PostAsync("v1/chat/completions", Json("""{"model":"simulator/echo","messages":[{"role":"user","content":"hi"}]}"""), TestContext.Current.CancellationToken);
 
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
-        // Asking for the ledger writes what is queued.
+        await setup.Gateway.IdleAsync();
         using var ledger = await setup.Gateway.AdminClient.GetAsync("admin/v1/ledger", TestContext.Current.CancellationToken);
         var row = (await ledger.JsonAsync()).GetProperty("attempts")[0];
         Assert.StartsWith("user-", row.GetProperty("key").GetString(), StringComparison.Ordinal);
