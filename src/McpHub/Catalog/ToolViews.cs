@@ -64,7 +64,7 @@ internal sealed class ToolViews : IToolViews
         if (scope.Search)
         {
             // Whatever tools there are, these clients are shown the same three, so that nothing of their list ever changes.
-            return searched.GetValue(ViewOf(snapshot, key, scope.Listed), static view => new ToolView(SearchAccess.Definitions, view.Tools, "search"));
+            return searched.GetValue(ViewOf(snapshot, key, scope.WithoutSearch()), static view => new ToolView(SearchAccess.Definitions, view.Tools, "search"));
         }
         var current = cache;
         var catalog = servers.Catalog;

@@ -203,7 +203,7 @@ internal sealed class SearchAccess(ToolDispatcher dispatcher, IToolViews views, 
         return new ToolCallOutcome(output.WrittenSpan.ToArray(), default);
     }
 
-    private ToolView ViewOf(GatewayRequest caller) => views.ViewOf(caller.Snapshot, caller.Key!, caller.ToolScope.Listed);
+    private ToolView ViewOf(GatewayRequest caller) => views.ViewOf(caller.Snapshot, caller.Key!, caller.ToolScope.WithoutSearch());
 
     private static ToolIndex IndexOf(ToolView view) => Indexes.GetValue(view, static view => new ToolIndex(view.Tools.Values));
 }

@@ -12,5 +12,6 @@ public readonly record struct ToolScope(string? Server, string? Toolset)
     public bool IsAll => Server is null && Toolset is null && !Search;
 
     /// <summary>The same part with its tools as they are.</summary>
-    public ToolScope Listed => this with { Search = false };
+    /// <remarks>A method, as a record prints its properties: one that holds another such scope would never come to an end.</remarks>
+    public ToolScope WithoutSearch() => this with { Search = false };
 }
