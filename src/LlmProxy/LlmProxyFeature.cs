@@ -44,6 +44,7 @@ public static class LlmProxyFeature
         services.AddSingleton<ModelEndpoint>();
         services.AddSingleton<CountTokensEndpoint>();
         services.AddSingleton<ResponseStore>();
+        services.AddSingleton<ProviderResponses>();
         services.AddSingleton<ResponsesEndpoints>();
         services.AddSingleton<ResponsesSockets>();
         services.AddPassthrough();

@@ -24,6 +24,9 @@ internal struct RoutedFields
 
     public bool Stream;
 
+    /// <summary>Whether the answer is made while nobody waits for it (Responses).</summary>
+    public bool Background;
+
     /// <summary>The value of <c>stream_options</c>.</summary>
     public JsonSlice StreamOptions;
 

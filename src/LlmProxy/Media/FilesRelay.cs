@@ -295,21 +295,10 @@ internal sealed class FilesRelay(AdmissionController admission, DeadlinePool dea
                 objects.Add(new ProviderObject(batch.KeyId, FileKind, file, batch.Provider, "batch_output", clock.GetUtcNow()));
             }
         }
-        if (!facts.IsOver || facts.Usage is not { Total: > 0 } usage || batch.IsBilled || !objects.TryBill(batch))
+        if (facts.IsOver && facts.Usage is { Total: > 0 } usage)
         {
-            return;
+            call.ChargeOnce(objects, batch, facts.Model is { Length: > 0 } model ? model : "batches", $"{batch.Provider}/batches", usage, "batch");
         }
-        var model = facts.Model ?? "";
-        var price = model.Length == 0 ? null : call.Request.Snapshot.Prices.Find(batch.Provider, model);
-        Money? cost = price is null ? null : Money.Max(Money.Zero, price.CostOf(usage, "batch") - batch.Charged);
-        call.Charge(new AttemptStart
-        {
-            Kind = CallKind.Model,
-            Upstream = batch.Provider,
-            Name = model.Length == 0 ? "batches" : model,
-            RequestedName = $"{batch.Provider}/batches",
-            PriceVersion = price?.Version,
-        }, usage, cost);
     }
 
     private async Task<GatewayError?> FetchAsync(ProviderCall call, string kind, IReadOnlyList<ProviderObject> own, ProviderObjects objects, Dictionary<ProviderObject, byte[]> bodies)

@@ -11,6 +11,8 @@ using Shared.Egress;
 using Shared.Http;
 using Shared.Ledger;
 using Shared.Pricing;
+using Shared.Storage;
+using Shared.Stored;
 
 namespace LlmProxy.Media;
 
@@ -20,7 +22,7 @@ namespace LlmProxy.Media;
 /// </summary>
 internal sealed class ProviderCall : IDisposable
 {
-    private const int MaxAnswerBytes = 16 * 1024 * 1024;
+    private const int MaxAnswerBytes = 64 * 1024 * 1024;
 
     private readonly BodyMemory memory;
     private readonly ProviderPipelines pipelines;
@@ -77,13 +79,14 @@ internal sealed class ProviderCall : IDisposable
     /// <param name="method">Its method.</param>
     /// <param name="path">What follows the endpoint's address.</param>
     /// <param name="content">Its body; null: none.</param>
-    public async ValueTask<GatewayError?> SendAsync(HttpMethod method, string path, HttpContent? content = null)
+    /// <param name="query">Its query, beside the address's own; "": none.</param>
+    public async ValueTask<GatewayError?> SendAsync(HttpMethod method, string path, HttpContent? content = null, string query = "")
     {
         try
         {
             response?.Dispose();
             response = null;
-            response = await RequestAsync(method, path, content);
+            response = await RequestAsync(method, path, content, query);
             return null;
         }
         catch (Exception exception) when (exception is HttpRequestException or IOException or OperationCanceledException or BadHttpRequestException or BrokenCircuitException)
@@ -94,13 +97,13 @@ internal sealed class ProviderCall : IDisposable
 
     /// <summary>Asks for something beside, under the same lease. Throws as an HTTP client does, and where the provider is left alone for a while.</summary>
     /// <exception cref="BrokenCircuitException">The provider failed too often.</exception>
-    public async Task<HttpResponseMessage> RequestAsync(HttpMethod method, string path, HttpContent? content = null)
+    public async Task<HttpResponseMessage> RequestAsync(HttpMethod method, string path, HttpContent? content = null, string query = "")
     {
         var context = ResilienceContextPool.Shared.Get(Context.RequestAborted);
         try
         {
             var outcome = await pipelines.For(Target, canRepeat: method == HttpMethod.Get).ExecuteOutcomeAsync(
-                static (_, state) => state.call.TryAsync(state.method, state.path, state.content), context, (call: this, method, path, content));
+                static (_, state) => state.call.TryAsync(state.method, state.path, state.content, state.query), context, (call: this, method, path, content, query));
             outcome.ThrowIfException();
             return outcome.Result!;
         }
@@ -110,11 +113,11 @@ internal sealed class ProviderCall : IDisposable
         }
     }
 
-    private async ValueTask<Outcome<HttpResponseMessage>> TryAsync(HttpMethod method, string path, HttpContent? content)
+    private async ValueTask<Outcome<HttpResponseMessage>> TryAsync(HttpMethod method, string path, HttpContent? content, string query)
     {
         try
         {
-            return Outcome.FromResult(await RequestOnceAsync(method, path, content));
+            return Outcome.FromResult(await RequestOnceAsync(method, path, content, query));
         }
         catch (OperationCanceledException exception) when (Deadline.HasPassed)
         {
@@ -126,9 +129,11 @@ internal sealed class ProviderCall : IDisposable
         }
     }
 
-    private async Task<HttpResponseMessage> RequestOnceAsync(HttpMethod method, string path, HttpContent? content)
+    private async Task<HttpResponseMessage> RequestOnceAsync(HttpMethod method, string path, HttpContent? content, string query)
     {
-        using var request = new HttpRequestMessage(method, new UriBuilder(Target.Address) { Path = Target.Address.AbsolutePath + path }.Uri) { Content = content };
+        var address = new UriBuilder(Target.Address) { Path = Target.Address.AbsolutePath + path };
+        address.Query = string.Join('&', ((ReadOnlySpan<string>)[address.Query, query]).ToArray().Select(part => part.TrimStart('?')).Where(part => part.Length > 0));
+        using var request = new HttpRequestMessage(method, address.Uri) { Content = content };
         UpstreamHeaders.Add(request, Target, Context, Request, activity);
         Deadline.Set(Target.Provider.HeaderTimeout);
         var since = Stopwatch.GetTimestamp();
@@ -244,15 +249,43 @@ internal sealed class ProviderCall : IDisposable
         ModelTelemetry.End(activity, Target, result, Stopwatch.GetElapsedTime(started));
     }
 
-    /// <summary>Charges something that came to light by this call, in a row of its own.</summary>
-    public void Charge(AttemptStart start, in TokenUsage usage, Money? cost)
+    /// <summary>Charges what the provider did after the call that made an object of its, in a row of its own: once, and without what was charged when it was made.</summary>
+    /// <param name="objects">Knows what has been charged.</param>
+    /// <param name="made">What the provider did it for.</param>
+    /// <param name="model">The model, as prices name it.</param>
+    /// <param name="requested">What the row says was asked for.</param>
+    /// <param name="usage">What was used.</param>
+    /// <param name="serviceTier">The tier that served it; null: the usual one.</param>
+    /// <exception cref="StorageException">It cannot be noted that it was charged.</exception>
+    public void ChargeOnce(ProviderObjects objects, ProviderObject made, string model, string requested, in TokenUsage usage, string? serviceTier)
     {
-        if (lease.TryBeginAttempt(start, AdmissionAsk.Free, out var other) is null)
+        if (made.IsBilled)
         {
-            using (other)
-            {
-                other!.Settle(new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = Status, Usage = usage, Cost = cost });
-            }
+            return;
+        }
+        var price = Request.Snapshot.Prices.Find(made.Provider, model);
+        var start = new AttemptStart { Kind = CallKind.Model, Upstream = made.Provider, Name = model, RequestedName = requested, PriceVersion = price?.Version };
+        if (lease.TryBeginAttempt(start, AdmissionAsk.Free, out var other) is not null)
+        {
+            return; // a limit of the model's stands against it now: it is charged when somebody looks again
+        }
+        using (other)
+        {
+            other!.Settle(objects.TryBill(made)
+                ? new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = Status, Usage = usage, Cost = CostOf(price, usage, serviceTier, made.Charged) }
+                : new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.None, Status = Status, Cost = Money.Zero });
+        }
+    }
+
+    private static Money? CostOf(ModelPrice? price, in TokenUsage usage, string? serviceTier, Money charged)
+    {
+        try
+        {
+            return price is null ? null : Money.Max(Money.Zero, price.CostOf(usage, serviceTier) - charged);
+        }
+        catch (OverflowException)
+        {
+            return null; // figures that no price can follow are nonsense
         }
     }
 

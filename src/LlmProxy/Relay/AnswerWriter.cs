@@ -1,6 +1,7 @@
 using System.Buffers;
 using LlmProxy.ChatCompletions;
 using LlmProxy.Dialects;
+using LlmProxy.Dialects.Responses.Store;
 using LlmProxy.Errors;
 using LlmProxy.Neutral;
 using Microsoft.Extensions.Logging;
@@ -75,6 +76,10 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
         if (answer.Target.Provider.StoresResponses)
         {
             keeper.KeepProvider(answerId, answer.Target.Provider.Id);
+            if (call.Fields.Background && !answer.IsReported)
+            {
+                BackgroundResponses.Note(call, answer, answerId);
+            }
         }
         else if (!whole.IsEmpty)
         {
@@ -131,6 +136,10 @@ internal sealed class AnswerWriter(ILogger<AnswerWriter> logger)
             };
         }
         answer.Fail(failure, isFree: false, stream.Usage, stream.ServiceTier, stream.BytesReceived, stream.IsUsagePartial);
+        if (call.Fields.Background && stream is RelayedStream { Watch.AnswerId: { } begun })
+        {
+            Remember(call, answer, begun, default); // it is made all the same
+        }
         if (failure == AttemptFailure.Cancelled)
         {
             logger.ClientLeft(call.Request.RequestId, answer.Target.Provider.Id, answer.Target.Model);

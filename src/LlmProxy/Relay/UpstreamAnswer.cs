@@ -121,6 +121,12 @@ internal sealed class UpstreamAnswer : IDisposable
     /// <summary>How far <see cref="Stream"/> had come when its first content arrived.</summary>
     public StreamStatus StreamStatus { get; set; }
 
+    /// <summary>Whether the upstream said what was used. Meaningful once the attempt is settled.</summary>
+    public bool IsReported => lease?.Result.Source == UsageSource.Reported;
+
+    /// <summary>What was charged; zero where that is not known. Meaningful once the attempt is settled.</summary>
+    public Money Charged => lease?.Charged ?? Money.Zero;
+
     private long Started { get; }
 
     /// <summary>Whether the same target may be asked again.</summary>
@@ -246,7 +252,8 @@ internal sealed class UpstreamAnswer : IDisposable
         }
         return Result(outcome, UsageSource.Observed, code) with
         {
-            Usage = new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = Target.Family.HasOutput ? outputBytes : 0 },
+            // What is made in the background is counted when it is over: see BackgroundResponses.
+            Usage = call.Fields.Background ? default : new TokenUsage { Input = SpendBound.InputTokens(call, Target.Price), Output = Target.Family.HasOutput ? outputBytes : 0 },
             Cost = Target.Price is { } known ? Money.Min(SpendBound.Observed(call, known, outputBytes), lease!.Reserved) : null,
         };
     }

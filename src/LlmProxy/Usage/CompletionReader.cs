@@ -20,6 +20,9 @@ internal struct CompletionFacts
     /// <summary>The answer's id, where its dialect's answers can be asked for again by it (Responses); null: not said.</summary>
     public string? AnswerId;
 
+    /// <summary>Whether it says that it is still being made (Responses in the background).</summary>
+    public bool IsRunning;
+
     /// <summary>Whether it is an error, although the status says otherwise.</summary>
     public bool IsError;
 }

@@ -5,10 +5,10 @@ namespace Shared.Stored;
 
 /// <summary>Something that a key made at a provider and that lives there on.</summary>
 /// <param name="KeyId">The key.</param>
-/// <param name="Kind"><c>file</c> or <c>batch</c>.</param>
+/// <param name="Kind"><c>file</c>, <c>batch</c>, or <c>response</c> for one that is made in the background.</param>
 /// <param name="Id">The provider's own id of it.</param>
 /// <param name="Provider">The provider's id.</param>
-/// <param name="Label">A file's purpose; "" where there is none.</param>
+/// <param name="Label">A file's purpose, a response's model; "" where there is none.</param>
 /// <param name="CreatedAt">When it was made.</param>
 public sealed record ProviderObject(string KeyId, string Kind, string Id, string Provider, string Label, DateTimeOffset CreatedAt)
 {
@@ -20,7 +20,7 @@ public sealed record ProviderObject(string KeyId, string Kind, string Id, string
 }
 
 /// <summary>
-/// Which key made which file and batch at which provider, so that nobody else sees them: the provider itself knows the gateway only. Bounded: of each kind a key's
+/// Which key made which file, batch and background response at which provider, so that nobody else sees them: the provider itself knows the gateway only. Bounded: of each kind a key's
 /// newest are known; what was forgotten is nobody's.
 /// </summary>
 public sealed class ProviderObjects(GatewayDatabase database)

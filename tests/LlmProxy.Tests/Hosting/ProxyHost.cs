@@ -16,6 +16,8 @@ using Shared.Http;
 using Shared.Ledger;
 using Shared.Pricing;
 using Shared.Snapshots;
+using Shared.Storage;
+using Shared.Stored;
 using Shared.VirtualKeys;
 using TestSupport;
 
@@ -90,6 +92,10 @@ internal sealed class ProxyHost : IAsyncDisposable
         builder.Services.AddSingleton(TestEgress.NewPolicy());
         builder.Services.AddSingleton<ILedger>(ledger);
         builder.Services.AddSingleton<ISpendHistory>(ledger);
+        // Opened when it is first asked for, which few tests do.
+        builder.Services.AddSingleton<TemporaryFolder>();
+        builder.Services.AddSingleton(services => GatewayDatabase.Open(new StorageOptions { Folder = services.GetRequiredService<TemporaryFolder>().Path }, TimeProvider.System));
+        builder.Services.AddSingleton<ProviderObjects>();
         builder.Services.AddAdmission();
         builder.Services.AddLlmProxy();
         builder.Services.AddRoutingCore();

@@ -49,6 +49,12 @@ internal static class ResponsesAnswerReader
                 reader.Read();
                 facts.Model = CompletionReader.ModelOf(ref reader, expectedModel);
             }
+            else if (MemberNames.Is(ref reader, "status"u8))
+            {
+                reader.Read();
+                facts.IsRunning = reader.TokenType == JsonTokenType.String && (reader.ValueTextEquals("queued"u8) || reader.ValueTextEquals("in_progress"u8));
+                reader.Skip();
+            }
             else if (MemberNames.Is(ref reader, "id"u8))
             {
                 reader.Read();

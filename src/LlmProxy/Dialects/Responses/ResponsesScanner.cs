@@ -133,6 +133,7 @@ internal ref struct ResponsesScanner
             case Member.Background:
                 if (reader.TokenType == JsonTokenType.True)
                 {
+                    fields.Background = true;
                     fields.UnboundedUntranslated ??= "background"; // its usage is known when nobody waits for it any more
                 }
                 return reader.TokenType is JsonTokenType.True or JsonTokenType.False or JsonTokenType.Null;

@@ -4,6 +4,7 @@ using System.Text.Json;
 using LlmProxy.Dialects;
 using LlmProxy.Dialects.Responses.Store;
 using LlmProxy.Tests.Hosting;
+using Shared.Pricing;
 using Shared.Snapshots;
 using TestSupport;
 
@@ -107,7 +108,10 @@ public sealed class ResponsesEndpointTests
         Assert.Equal(["/v1/responses", "/v1/responses/resp_up/cancel", "/v1/responses/resp_up/input_items"], fake.Requests.Select(request => request.Path.Split('?')[0]));
         await JsonAsync(await host.GetAsync($"{Path}/resp_other"), HttpStatusCode.NotFound);
         Assert.Equal(3, fake.Requests.Count);
-        var row = Assert.Single(await host.Ledger.RowsAsync(1));
+        var rows = await host.Ledger.RowsAsync(3);
+        Assert.Equal(["m", "responses", "responses"], rows.Select(row => row.Start.Name));
+        Assert.All(rows.Skip(1), row => Assert.Equal(Money.Zero, row.Charged));
+        var row = rows[0];
         Assert.Equal((2L, 1L, 1L), (row.Result.Usage.Input, row.Result.Usage.CacheRead, row.Result.Usage.Output));
     }
 

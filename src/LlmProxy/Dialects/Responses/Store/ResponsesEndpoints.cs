@@ -13,7 +13,7 @@ using Shared.Http;
 namespace LlmProxy.Dialects.Responses.Store;
 
 /// <summary>The endpoints of Responses: making one, and what can be done with one that was made.</summary>
-internal sealed class ResponsesEndpoints(ModelEndpoint models, ResponseStore store, BodyMemory memory, TimeProvider clock)
+internal sealed class ResponsesEndpoints(ModelEndpoint models, ResponseStore store, ProviderResponses providers, BodyMemory memory, TimeProvider clock)
 {
     /// <summary>The most items of one page.</summary>
     private const int MaxPage = 100;
@@ -116,7 +116,8 @@ internal sealed class ResponsesEndpoints(ModelEndpoint models, ResponseStore sto
             {
                 var edits = new Relay.EditList();
                 edits.Add(found.Fields.Model.Offset, found.Fields.Model.Length, target.ModelJson);
-                await RelayedResponses.SendAsync(context, target, HttpMethod.Post, "/input_tokens", edits.Apply(bytes));
+                using var content = new Relay.SplicedContent(bytes, edits);
+                await providers.CountAsync(context, target, content);
                 return;
             }
             if (EndpointFamily.Responses!.Dialect!.Decode(bytes, false, out _) is { } undecodable)
@@ -172,9 +173,10 @@ internal sealed class ResponsesEndpoints(ModelEndpoint models, ResponseStore sto
         {
             return answer(found);
         }
-        if (store.FindProvider(key, id) is { } provider && RelayedResponses.FindTarget(GatewayRequest.Of(context), provider) is { } target)
+        var background = BackgroundResponses.Find(context, id);
+        if ((background?.Provider ?? store.FindProvider(key, id)) is { } provider && ProviderResponses.FindTarget(GatewayRequest.Of(context), provider) is { } target)
         {
-            return RelayedResponses.SendAsync(context, target, new HttpMethod(context.Request.Method), "/" + Uri.EscapeDataString(id) + path, null);
+            return providers.AskAsync(context, target, id, path, background);
         }
         return OpenAiErrorFormat.Instance.WriteAsync(context, new GatewayError(StatusCodes.Status404NotFound, "not_found",
             $"Response with id '{(id.Length > 128 ? id[..128] : id)}' not found. Responses of this key's are kept for {ResponseStore.Life.TotalHours.ToString(CultureInfo.InvariantCulture)} hours, those with 'store' false not at all."));
