@@ -15,6 +15,7 @@ internal static class AdminFeature
         services.AddSingleton<ConfigurationChanges>();
         services.AddSingleton<KeyAdministration>();
         services.TryAddSingleton<IToolServerStates, NoToolServers>();
+        services.TryAddSingleton<IKeyTools, NoToolServers>();
         services.AddSingleton<IReadinessCheck, ToolServersCheck>();
         return services;
     }

@@ -70,6 +70,7 @@ internal static class KeyOperations
             TakesIfMatch = true,
             Answers = [(Status204NoContent, null), (Status200OK, "DryRun")],
         });
+        admin.MapOperation("GET", "/keys/{id}/tools", KeyToolsEndpoint.AnswerAsync, KeyToolsEndpoint.Describe);
         admin.MapOperation("GET", "/budgets", LimitEndpoints.BudgetsAsync, static () => new("listBudgets", Limits, "List all budgets and where they stand") { Query = OwnerQuery, Answers = [(Status200OK, "BudgetPage")] });
         admin.MapOperation("GET", "/limits", LimitEndpoints.LimitsAsync, static () => new("listLimits", Limits, "List all rate and concurrency limits and where they stand") { Query = OwnerQuery, Answers = [(Status200OK, "LimitPage")] });
         admin.MapAdminKeyOperations();

@@ -1,5 +1,7 @@
+using Shared.Snapshots;
 using Shared.Telemetry;
 using Shared.Tools;
+using Shared.VirtualKeys;
 
 namespace Gateway.Admin;
 
@@ -16,7 +18,7 @@ internal sealed class ToolServersCheck(IToolServerStates states) : IReadinessChe
 }
 
 /// <summary>A gateway without a tool plane.</summary>
-internal sealed class NoToolServers : IToolServerStates
+internal sealed class NoToolServers : IToolServerStates, IKeyTools
 {
     public event Action<ToolServerState>? Changed
     {
@@ -25,4 +27,6 @@ internal sealed class NoToolServers : IToolServerStates
     }
 
     public IReadOnlyList<ToolServerState> ReadAll() => [];
+
+    public KeyTools Read(Snapshot snapshot, VirtualKey key, ToolScope scope) => new([], 0, []);
 }

@@ -34,7 +34,10 @@ internal sealed class ApiCommand(TextWriter output, TextWriter error)
     /// <param name="member">The member that holds the items.</param>
     /// <param name="columns">Title, and text of an item; but for the last one, each is padded.</param>
     /// <param name="most">The most items; null: all there are.</param>
-    public void SetList(Command command, Func<ParseResult, string> path, string member, IReadOnlyList<(string Title, int Width, Func<JsonElement, string> Text)> columns, Func<ParseResult, int?>? most = null) =>
+    /// <param name="closing">What a page says of the whole list, in words that follow the table; null: nothing.</param>
+    public void SetList(
+        Command command, Func<ParseResult, string> path, string member, IReadOnlyList<(string Title, int Width, Func<JsonElement, string> Text)> columns, Func<ParseResult, int?>? most = null,
+        Func<JsonElement, string>? closing = null) =>
         command.SetAction((result, cancellationToken) => RunAsync(result, async client =>
         {
             var limit = most?.Invoke(result);
@@ -55,6 +58,10 @@ internal sealed class ApiCommand(TextWriter output, TextWriter error)
                 }
                 while (cursor is not null && !(items.Count >= limit));
                 await PrintAsync(result, member, items, columns);
+                if (closing is not null && !result.GetValue(json))
+                {
+                    await Output.WriteLineAsync(closing(pages[^1].RootElement));
+                }
             }
             finally
             {

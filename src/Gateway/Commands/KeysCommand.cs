@@ -15,6 +15,7 @@ internal static class KeysCommand
         keys.Subcommands.Add(CreateCommand(api));
         keys.Subcommands.Add(ListCommand(api));
         keys.Subcommands.Add(ShowCommand(api));
+        keys.Subcommands.Add(ToolsCommand(api));
         keys.Subcommands.Add(UpdateCommand(api));
         keys.Subcommands.Add(RotateCommand(api));
         keys.Subcommands.Add(RevokeCommand(api));
@@ -55,6 +56,27 @@ internal static class KeysCommand
         var command = new Command("show", "Show a key: what it may do and where its budgets stand.") { id };
         api.SetAction(command, result => (HttpMethod.Get, PathOf(result.GetValue(id)!), null), (_, answer) => Describe(answer!.Value));
         return command;
+    }
+
+    private static Command ToolsCommand(ApiCommand api)
+    {
+        var id = Id();
+        var server = new Option<string?>("--server") { Description = "At the endpoint of this tool server.", HelpName = "id" };
+        var toolset = new Option<string?>("--toolset") { Description = "At the endpoint of this toolset.", HelpName = "id" };
+        var command = new Command("tools", "List the tools that a key's clients are shown, and the clients for which they are too many.") { id, server, toolset };
+        api.SetList(command,
+            result => PathOf(result.GetValue(id)!) + "/tools" + ApiCommand.Query(("server", result.GetValue(server)), ("toolset", result.GetValue(toolset))),
+            "tools",
+            [("NAME", 40, tool => ApiCommand.Text(tool, "name")), ("SERVER", 20, tool => ApiCommand.Text(tool, "server")), ("TOOL", 32, tool => ApiCommand.Text(tool, "tool")), ("BYTES", 0, tool => ApiCommand.Text(tool, "bytes"))],
+            closing: Summarise);
+        return command;
+    }
+
+    private static string Summarise(JsonElement page)
+    {
+        var lines = new List<string> { $"{ApiCommand.Text(page, "count")} tools, {ApiCommand.Text(page, "definitionBytes")} bytes of definitions" };
+        lines.AddRange(page.GetProperty("tooManyFor").EnumerateArray().Select(cap => $"{ApiCommand.Text(cap, "client")} takes {ApiCommand.Text(cap, "most")} at most"));
+        return string.Join('\n', lines);
     }
 
     private static Command UpdateCommand(ApiCommand api)

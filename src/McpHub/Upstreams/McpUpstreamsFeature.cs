@@ -48,6 +48,7 @@ internal static class McpUpstreamsFeature
         services.AddSingleton<Approvals>();
         services.AddSingleton<ToolGates>();
         services.AddSingleton<IToolViews, ToolViews>();
+        services.AddSingleton<IKeyTools, KeyToolReader>();
         services.TryAddSingleton<ToolScopes>();
         services.AddSingleton<ToolDispatcher>();
         services.AddSingleton<IToolAccess, SearchAccess>();

@@ -71,6 +71,7 @@ public sealed class EveryOperationTests
         await CallAsync("GET", "/keys?user=ann&team=build&customer=acme&state=active&name=AGENT");
         await CallAsync("GET", "/keys?state=asleep", status: 400);
         await CallAsync("GET", key);
+        await CallAsync("GET", key + "/tools?server=gateway");
         await CallAsync("PUT", key, """{"name":"agent","user":"ann"}""");
         await CallAsync("PATCH", key, """{"models":["*"]}""");
         await CallAsync("POST", key + "/rotate", """{"overlap":"1h"}""");
