@@ -146,6 +146,12 @@ internal sealed class ScopedConnections : IAsyncDisposable
         {
             throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.NotConnected, $"Tool server '{manifest.Id}' could not be connected in time.", wasSent: false, exception);
         }
+        catch (Exception exception) when (exception is not UpstreamException)
+        {
+            // What is thrown here is thrown again to whoever finds the connection, unless it is known to be none.
+            logger.ConnectingFailed(manifest.Id, exception);
+            throw new UpstreamException(RpcError.UpstreamUnavailable, UpstreamReasons.Internal, $"Tool server '{manifest.Id}' could not be connected.", wasSent: false, exception);
+        }
     }
 
     private async Task CloseAsync(string name, Scope scope, string reason)

@@ -14,10 +14,10 @@ internal static class Calls
 
     public static GatewayRequest Caller { get; } = new("r1", Snapshots.New(), ActivityTraceId.CreateRandom()) { TraceParent = TraceParent };
 
-    public static UpstreamCall New(string tool, string? parameters = null, Func<ReadOnlyMemory<byte>, ValueTask>? onProgress = null)
+    public static UpstreamCall New(string tool, string? parameters = null, Func<ReadOnlyMemory<byte>, ValueTask>? onProgress = null, GatewayRequest? caller = null)
     {
         Assert.Null(ToolParams.Read(Encoding.UTF8.GetBytes(parameters ?? """{"name":"exposed","arguments":{}}"""), out var read));
-        return new UpstreamCall { Caller = Caller, Tool = tool, Params = read, TraceParent = TraceParent, OnProgress = onProgress };
+        return new UpstreamCall { Caller = caller ?? Caller, Tool = tool, Params = read, TraceParent = TraceParent, OnProgress = onProgress };
     }
 
     public static async Task<ToolCallOutcome> CallAsync(this IToolServer server, string tool, string? parameters = null, Func<ReadOnlyMemory<byte>, ValueTask>? onProgress = null) =>

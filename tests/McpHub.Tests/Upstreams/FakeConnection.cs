@@ -8,6 +8,7 @@ namespace McpHub.Tests.Upstreams;
 internal sealed class FakeConnection : IToolServer
 {
     private readonly TaskCompletionSource<UpstreamException> lost = new();
+    private readonly TaskCompletionSource disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public event Action? ToolsChanged;
 
@@ -17,7 +18,10 @@ internal sealed class FakeConnection : IToolServer
 
     public Exception? ListFails { get; set; }
 
-    public bool IsDisposed { get; private set; }
+    public bool IsDisposed => disposed.Task.IsCompleted;
+
+    /// <summary>Completes when it is closed.</summary>
+    public Task Disposed => disposed.Task.WaitAsync(TimeSpan.FromSeconds(30));
 
     public Func<UpstreamCall, ValueTask<ToolCallOutcome>> Call { get; set; } = _ => ValueTask.FromResult(new ToolCallOutcome("{}"u8.ToArray(), default));
 
@@ -42,7 +46,7 @@ internal sealed class FakeConnection : IToolServer
 
     public ValueTask DisposeAsync()
     {
-        IsDisposed = true;
+        disposed.TrySetResult();
         return ValueTask.CompletedTask;
     }
 }
