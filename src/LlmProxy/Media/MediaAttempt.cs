@@ -223,15 +223,7 @@ internal sealed class MediaAttempt : IDisposable
         {
             return null;
         }
-        Money cost;
-        try
-        {
-            cost = price.CostOf(usage);
-        }
-        catch (OverflowException)
-        {
-            cost = lease!.Bound; // figures that no price can follow are nonsense
-        }
+        var cost = price.TryCostOf(usage) ?? lease!.Bound;
         if (cost > lease!.Reserved)
         {
             logger.ReservationExceeded(call.Request.RequestId, Target.Provider.Id, Target.Model, cost, lease.Reserved);

@@ -272,20 +272,8 @@ internal sealed class ProviderCall : IDisposable
         using (other)
         {
             other!.Settle(objects.TryBill(made)
-                ? new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = Status, Usage = usage, Cost = CostOf(price, usage, serviceTier, made.Charged) }
+                ? new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = Status, Usage = usage, Cost = price?.TryCostOf(usage, serviceTier) is { } cost ? Money.Max(Money.Zero, cost - made.Charged) : null }
                 : new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.None, Status = Status, Cost = Money.Zero });
-        }
-    }
-
-    private static Money? CostOf(ModelPrice? price, in TokenUsage usage, string? serviceTier, Money charged)
-    {
-        try
-        {
-            return price is null ? null : Money.Max(Money.Zero, price.CostOf(usage, serviceTier) - charged);
-        }
-        catch (OverflowException)
-        {
-            return null; // figures that no price can follow are nonsense
         }
     }
 

@@ -120,7 +120,7 @@ internal sealed class RealtimeBilling(GatewayRequest session, TargetPlan target,
                         Source = usage is null ? UsageSource.Observed : UsageSource.Reported,
                         Status = 101,
                         Usage = usage ?? default,
-                        Cost = usage is { } used && price is not null && price.Covers(used) ? price.CostOf(used) : null,
+                        Cost = usage is { } used && price is not null && price.Covers(used) ? price.TryCostOf(used) : null,
                     });
                 }
             }
@@ -245,7 +245,7 @@ internal sealed class RealtimeBilling(GatewayRequest session, TargetPlan target,
 
     private Money CostOf(Held held, ModelPrice price, in TokenUsage usage)
     {
-        var cost = price.CostOf(usage);
+        var cost = price.TryCostOf(usage) ?? held.Attempt.Bound;
         if (cost > held.Attempt.Reserved)
         {
             logger.ReservationExceeded(session.RequestId, target.Provider.Id, target.Model, cost, held.Attempt.Reserved);

@@ -167,7 +167,7 @@ internal sealed class PassthroughCall : IDisposable
         {
             using (other)
             {
-                other!.Settle(new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = status, Usage = figures, Cost = price?.CostOf(figures, usage.ServiceTier) });
+                other!.Settle(new AttemptResult { Outcome = CallOutcome.Succeeded, Source = UsageSource.Reported, Status = status, Usage = figures, Cost = price?.TryCostOf(figures, usage.ServiceTier) });
             }
         }
     }

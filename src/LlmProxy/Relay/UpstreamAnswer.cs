@@ -264,15 +264,7 @@ internal sealed class UpstreamAnswer : IDisposable
         {
             return null;
         }
-        Money cost;
-        try
-        {
-            cost = price.CostOf(usage, serviceTier);
-        }
-        catch (OverflowException)
-        {
-            cost = lease!.Bound; // figures that no price can follow are nonsense
-        }
+        var cost = price.TryCostOf(usage, serviceTier) ?? lease!.Bound;
         if (cost > lease!.Reserved)
         {
             logger.ReservationExceeded(call.Request.RequestId, Target.Provider.Id, Target.Model, cost, lease.Reserved);

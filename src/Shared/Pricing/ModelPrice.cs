@@ -124,6 +124,21 @@ public sealed record ModelPrice
             + ProductOf(usage.Units)));
     }
 
+    /// <summary>What a call is charged at; null: the figures are such that no <see cref="Money"/> holds it, which is nonsense.</summary>
+    /// <param name="usage">The tokens used.</param>
+    /// <param name="serviceTier">As for <see cref="CostOf"/>.</param>
+    public Money? TryCostOf(in TokenUsage usage, string? serviceTier = null)
+    {
+        try
+        {
+            return CostOf(usage, serviceTier);
+        }
+        catch (OverflowException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>
     /// Whether what was used can be priced. False: it was reported in units of which the price knows nothing, and in no tokens; such a cost is unknown, not 0.
     /// </summary>

@@ -115,6 +115,15 @@ public class PricingTests
         }, iter: 5_000);
 
     [Fact]
+    public void TryCostOf_BeyondWhatMoneyHolds_IsUnknown()
+    {
+        var price = Price(Flat(1_000_000));
+
+        Assert.Equal(price.CostOf(new TokenUsage { Input = 5 }), price.TryCostOf(new TokenUsage { Input = 5 }));
+        Assert.Null(Price(Flat(long.MaxValue)).TryCostOf(new TokenUsage { Input = long.MaxValue }));
+    }
+
+    [Fact]
     public void UpperBound_BeyondWhatMoneyHolds_Throws() => Assert.Throws<OverflowException>(() => Price(Flat(long.MaxValue)).UpperBound(long.MaxValue, 0));
 
     [Fact]
