@@ -37,18 +37,14 @@ internal sealed class ProviderResponses(AdmissionController admission, DeadlineP
         var method = new HttpMethod(context.Request.Method);
         var one = "/" + Uri.EscapeDataString(id);
         var query = context.Request.QueryString.Value ?? "";
-        if (background is not { IsBilled: false })
+        if (background is not { IsBilled: false } || path == "/input_items")
         {
             await RelayAsync(context, target, call => CopyAsync(call, method, one + path, null, query));
         }
         else if (method == HttpMethod.Delete)
         {
-            // What is gone can be charged no more.
+            // What is gone can no more be charged.
             await RelayAsync(context, target, async call => await LookAsync(call, one, background) ?? await CopyAsync(call, method, one, null, query));
-        }
-        else if (path == "/input_items")
-        {
-            await RelayAsync(context, target, call => CopyAsync(call, method, one + path, null, query));
         }
         else if (bool.TryParse(context.Request.Query["stream"], out var stream) && stream)
         {
