@@ -32,8 +32,6 @@ internal struct MediaFacts
 /// </summary>
 internal static class MediaUsage
 {
-    private const long MaxTokens = 1_000_000_000_000;
-
     /// <summary>Reads one JSON object. False: it is garbage, or only half there.</summary>
     public static bool TryRead(ReadOnlySpan<byte> json, MediaEndpoint endpoint, string expectedModel, out MediaFacts facts)
     {
@@ -257,7 +255,7 @@ internal static class MediaUsage
         reader.Read();
         if (reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var number) && number >= 0)
         {
-            count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
+            count = (long)Math.Ceiling(Math.Min(number, TokenCount.Most));
             return true;
         }
         reader.Skip();

@@ -7,9 +7,6 @@ namespace LlmProxy.Usage;
 /// <summary>Reads OpenAI's <c>usage</c> object, whose parts overlap, into <see cref="TokenUsage"/>, where each part counts once.</summary>
 internal static class UsageReader
 {
-    /// <summary>Figures beyond this are nonsense; they are cut, so that no sum of them overflows.</summary>
-    private const long MaxTokens = 1_000_000_000_000;
-
     /// <summary>Reads the object that the reader stands on. False, with the value skipped: it is no object, or holds no token counts.</summary>
     /// <param name="reader">Stands on the value.</param>
     /// <param name="hasOutput">Whether there is output; otherwise all tokens are input, and a total alone says how many.</param>
@@ -27,15 +24,15 @@ internal static class UsageReader
         {
             if (MemberNames.Is(ref reader, "prompt_tokens"u8))
             {
-                figures.HasCounts |= TryCount(ref reader, ref figures.Prompt);
+                figures.HasCounts |= TokenCount.TryRead(ref reader, ref figures.Prompt);
             }
             else if (MemberNames.Is(ref reader, "completion_tokens"u8))
             {
-                figures.HasCounts |= TryCount(ref reader, ref figures.Completion);
+                figures.HasCounts |= TokenCount.TryRead(ref reader, ref figures.Completion);
             }
             else if (MemberNames.Is(ref reader, "total_tokens"u8))
             {
-                figures.HasCounts |= TryCount(ref reader, ref figures.Total) && !hasOutput;
+                figures.HasCounts |= TokenCount.TryRead(ref reader, ref figures.Total) && !hasOutput;
             }
             else if (MemberNames.Is(ref reader, "prompt_tokens_details"u8))
             {
@@ -114,7 +111,7 @@ internal static class UsageReader
     private static void TakeLarger(ref Utf8JsonReader reader, ref long count)
     {
         long figure = 0;
-        TryCount(ref reader, ref figure);
+        TokenCount.TryRead(ref reader, ref figure);
         count = Math.Max(count, figure);
     }
 
@@ -161,11 +158,11 @@ internal static class UsageReader
             }
             else if (MemberNames.Is(ref reader, "audio_tokens"u8))
             {
-                TryCount(ref reader, ref audio);
+                TokenCount.TryRead(ref reader, ref audio);
             }
             else if (MemberNames.Is(ref reader, "image_tokens"u8))
             {
-                TryCount(ref reader, ref image);
+                TokenCount.TryRead(ref reader, ref image);
             }
             else
             {
@@ -173,26 +170,6 @@ internal static class UsageReader
                 reader.Skip();
             }
         }
-    }
-
-    private static bool TryCount(ref Utf8JsonReader reader, ref long count)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Number)
-        {
-            if (reader.TryGetInt64(out var whole))
-            {
-                count = Math.Clamp(whole, 0, MaxTokens);
-                return true;
-            }
-            if (reader.TryGetDouble(out var number) && number >= 0)
-            {
-                count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
-                return true;
-            }
-        }
-        reader.Skip();
-        return false;
     }
 
     private struct Figures

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
+using LlmProxy.Usage;
 using Shared.Pricing;
 
 namespace LlmProxy.Dialects.Anthropic;
@@ -14,9 +15,6 @@ namespace LlmProxy.Dialects.Anthropic;
 /// </remarks>
 internal struct AnthropicFigures
 {
-    /// <summary>Figures beyond this are nonsense; they are cut, so that no sum of them overflows.</summary>
-    private const long MaxTokens = 1_000_000_000_000;
-
     private long input, cacheRead, cacheCreation, fiveMinutes, oneHour, output, thinking, searches;
     private Side side;
 
@@ -67,20 +65,20 @@ internal struct AnthropicFigures
             {
                 // Some servers say 0 in the last event and mean what they said in the first.
                 long count = 0;
-                HasCounts |= TryCount(ref reader, ref count);
+                HasCounts |= TokenCount.TryRead(ref reader, ref count);
                 input = count == 0 ? input : count;
             }
             else if (MemberNames.Is(ref reader, "output_tokens"u8))
             {
-                HasCounts |= TryCount(ref reader, ref output);
+                HasCounts |= TokenCount.TryRead(ref reader, ref output);
             }
             else if (MemberNames.Is(ref reader, "cache_read_input_tokens"u8))
             {
-                HasCounts |= TryCount(ref reader, ref cacheRead);
+                HasCounts |= TokenCount.TryRead(ref reader, ref cacheRead);
             }
             else if (MemberNames.Is(ref reader, "cache_creation_input_tokens"u8))
             {
-                HasCounts |= TryCount(ref reader, ref cacheCreation);
+                HasCounts |= TokenCount.TryRead(ref reader, ref cacheCreation);
             }
             else if (MemberNames.Is(ref reader, "cache_creation"u8))
             {
@@ -137,7 +135,7 @@ internal struct AnthropicFigures
         {
             if (MemberNames.Is(ref reader, "web_search_requests"u8))
             {
-                TryCount(ref reader, ref searches);
+                TokenCount.TryRead(ref reader, ref searches);
             }
             else
             {
@@ -159,7 +157,7 @@ internal struct AnthropicFigures
         {
             if (MemberNames.Is(ref reader, "thinking_tokens"u8))
             {
-                TryCount(ref reader, ref thinking);
+                TokenCount.TryRead(ref reader, ref thinking);
             }
             else
             {
@@ -205,11 +203,11 @@ internal struct AnthropicFigures
         {
             if (MemberNames.Is(ref reader, "ephemeral_5m_input_tokens"u8))
             {
-                TryCount(ref reader, ref fiveMinutes);
+                TokenCount.TryRead(ref reader, ref fiveMinutes);
             }
             else if (MemberNames.Is(ref reader, "ephemeral_1h_input_tokens"u8))
             {
-                TryCount(ref reader, ref oneHour);
+                TokenCount.TryRead(ref reader, ref oneHour);
             }
             else
             {
@@ -230,26 +228,6 @@ internal struct AnthropicFigures
         return null;
     }
 
-    private static bool TryCount(ref Utf8JsonReader reader, ref long count)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Number)
-        {
-            if (reader.TryGetInt64(out var whole))
-            {
-                count = Math.Clamp(whole, 0, MaxTokens);
-                return true;
-            }
-            if (reader.TryGetDouble(out var number) && number >= 0)
-            {
-                count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
-                return true;
-            }
-        }
-        reader.Skip();
-        return false;
-    }
-
     /// <summary>One element of <c>iterations</c>.</summary>
     private struct Side
     {
@@ -260,11 +238,11 @@ internal struct AnthropicFigures
 
         public void Add(in Side other)
         {
-            Input = Math.Min(MaxTokens, Input + other.Input);
-            CacheRead = Math.Min(MaxTokens, CacheRead + other.CacheRead);
-            CacheWrite = Math.Min(MaxTokens, CacheWrite + other.CacheWrite);
-            CacheWrite1h = Math.Min(MaxTokens, CacheWrite1h + other.CacheWrite1h);
-            Output = Math.Min(MaxTokens, Output + other.Output);
+            Input = Math.Min(TokenCount.Most, Input + other.Input);
+            CacheRead = Math.Min(TokenCount.Most, CacheRead + other.CacheRead);
+            CacheWrite = Math.Min(TokenCount.Most, CacheWrite + other.CacheWrite);
+            CacheWrite1h = Math.Min(TokenCount.Most, CacheWrite1h + other.CacheWrite1h);
+            Output = Math.Min(TokenCount.Most, Output + other.Output);
             IsBrokenDown &= other.IsBrokenDown;
         }
 
@@ -282,19 +260,19 @@ internal struct AnthropicFigures
                 }
                 else if (MemberNames.Is(ref reader, "input_tokens"u8))
                 {
-                    TryCount(ref reader, ref Input);
+                    TokenCount.TryRead(ref reader, ref Input);
                 }
                 else if (MemberNames.Is(ref reader, "output_tokens"u8))
                 {
-                    TryCount(ref reader, ref Output);
+                    TokenCount.TryRead(ref reader, ref Output);
                 }
                 else if (MemberNames.Is(ref reader, "cache_read_input_tokens"u8))
                 {
-                    TryCount(ref reader, ref CacheRead);
+                    TokenCount.TryRead(ref reader, ref CacheRead);
                 }
                 else if (MemberNames.Is(ref reader, "cache_creation_input_tokens"u8))
                 {
-                    TryCount(ref reader, ref creation);
+                    TokenCount.TryRead(ref reader, ref creation);
                 }
                 else if (MemberNames.Is(ref reader, "cache_creation"u8))
                 {

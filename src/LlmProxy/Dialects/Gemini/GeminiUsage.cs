@@ -1,4 +1,5 @@
 using System.Text.Json;
+using LlmProxy.Usage;
 using Shared.Pricing;
 
 namespace LlmProxy.Dialects.Gemini;
@@ -10,9 +11,6 @@ namespace LlmProxy.Dialects.Gemini;
 /// </summary>
 internal struct GeminiUsage
 {
-    /// <summary>Figures beyond this are nonsense; they are cut, so that no sum of them overflows.</summary>
-    private const long MaxTokens = 1_000_000_000_000;
-
     private long prompt, cached, toolUse, candidates, thoughts, total;
     private Modalities promptDetails, cachedDetails, toolUseDetails, candidateDetails;
 
@@ -212,8 +210,8 @@ internal struct GeminiUsage
                 }
                 reader.Skip();
             }
-            details.Audio = Math.Min(MaxTokens, details.Audio + (isAudio ? tokens : 0));
-            details.Image = Math.Min(MaxTokens, details.Image + (isImage ? tokens : 0));
+            details.Audio = Math.Min(TokenCount.Most, details.Audio + (isAudio ? tokens : 0));
+            details.Image = Math.Min(TokenCount.Most, details.Image + (isImage ? tokens : 0));
         }
     }
 
@@ -222,7 +220,7 @@ internal struct GeminiUsage
         reader.Read();
         if (GeminiNumbers.TryRead(ref reader, out var number) && number >= 0)
         {
-            count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
+            count = (long)Math.Ceiling(Math.Min(number, TokenCount.Most));
             return true;
         }
         reader.Skip();

@@ -1,4 +1,3 @@
-using System.Text;
 using LlmProxy.Neutral;
 
 namespace LlmProxy.Dialects.OpenAiChat;
@@ -111,7 +110,7 @@ internal sealed partial class ChatRequestReader
         var url = value.IsText ? value.Text : Text(inner, "url"u8, path + ".url");
         Expect(!url.IsBlank, value.IsText ? path : path + ".url", "a URL in a string");
         var detail = inner.Take("detail"u8).Text;
-        var (mediaType, data) = SplitDataUrl(url);
+        var (mediaType, data) = DataUrls.Split(url);
         var part = new MediaPart { Kind = kind, MediaType = mediaType, Data = data, Url = data.Exists ? default : url, Detail = detail };
         inner.LeaveTo(part.Extensions, [.. member, (byte)'.']);
         Close(inner);
@@ -139,7 +138,7 @@ internal sealed partial class ChatRequestReader
         var id = Text(inner, "file_id"u8, path + ".file_id");
         var content = Text(inner, "file_data"u8, path + ".file_data");
         Expect(id.Exists || content.Exists, path, "an object with 'file_data' or 'file_id'");
-        var (mediaType, data) = SplitDataUrl(content);
+        var (mediaType, data) = DataUrls.Split(content);
         var isUrl = !data.Exists && (content.Escaped.Span.StartsWith("http://"u8) || content.Escaped.Span.StartsWith("https:"u8));
         if (id.Exists && content.Exists)
         {
@@ -169,33 +168,4 @@ internal sealed partial class ChatRequestReader
             : type.StartsWith("video/"u8) ? MediaKind.Video
             : MediaKind.Document;
     }
-
-    /// <summary>Splits a <c>data:</c> URL (RFC 2397) without copying its base64. No data: it is another URL.</summary>
-    private static (JsonText MediaType, JsonText Data) SplitDataUrl(JsonText url)
-    {
-        var escaped = url.Escaped;
-        if (escaped.Length < 5 || !Ascii.EqualsIgnoreCase(escaped.Span[..5], "data:"u8))
-        {
-            return default;
-        }
-        var comma = escaped.Span.IndexOf((byte)',');
-        if (comma < 0)
-        {
-            return default;
-        }
-        var head = escaped[5..comma];
-        ReadOnlySpan<byte> marker = ";base64"u8;
-        if (head.Length >= marker.Length && Ascii.EqualsIgnoreCase(head.Span[^marker.Length..], marker))
-        {
-            head = head[..^marker.Length];
-            return (head.IsEmpty ? default : Unslashed(head), Unslashed(escaped[(comma + 1)..]));
-        }
-        var plain = url.ToString();
-        var text = Uri.UnescapeDataString(plain[(plain.IndexOf(',', StringComparison.Ordinal) + 1)..]);
-        return (head.IsEmpty ? JsonText.From("text/plain") : Unslashed(head), JsonText.From(Convert.ToBase64String(Encoding.UTF8.GetBytes(text))));
-    }
-
-    /// <summary>A piece of a text; one in which slashes are escaped, as some serialisers do, without those escapes.</summary>
-    private static JsonText Unslashed(ReadOnlyMemory<byte> escaped) =>
-        escaped.Span.Contains((byte)'\\') ? JsonText.FromUtf8(JsonBytes.Unescape(JsonText.Piece(escaped)).Span) : JsonText.Piece(escaped);
 }

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Json;
 using LlmProxy.ChatCompletions;
 using LlmProxy.Neutral;
+using LlmProxy.Usage;
 using Shared.Pricing;
 
 namespace LlmProxy.Dialects.Responses;
@@ -9,9 +10,6 @@ namespace LlmProxy.Dialects.Responses;
 /// <summary>Usage as Responses count it: cached tokens within the input, reasoning within the output.</summary>
 internal static class ResponsesUsage
 {
-    /// <summary>Figures beyond this are nonsense; they are cut, so that no sum of them overflows.</summary>
-    private const long MaxTokens = 1_000_000_000_000;
-
     /// <summary>Reads the object that the reader stands on. False, with the value skipped: it is none, or holds no counts.</summary>
     public static bool TryRead(ref Utf8JsonReader reader, out TokenUsage usage)
     {
@@ -27,11 +25,11 @@ internal static class ResponsesUsage
         {
             if (MemberNames.Is(ref reader, "input_tokens"u8))
             {
-                hasCounts |= TryCount(ref reader, ref input);
+                hasCounts |= TokenCount.TryRead(ref reader, ref input);
             }
             else if (MemberNames.Is(ref reader, "output_tokens"u8))
             {
-                hasCounts |= TryCount(ref reader, ref output);
+                hasCounts |= TokenCount.TryRead(ref reader, ref output);
             }
             else if (MemberNames.Is(ref reader, "input_tokens_details"u8))
             {
@@ -104,19 +102,19 @@ internal static class ResponsesUsage
         {
             if (MemberNames.Is(ref reader, "cached_tokens"u8) || MemberNames.Is(ref reader, "reasoning_tokens"u8))
             {
-                TryCount(ref reader, ref first);
+                TokenCount.TryRead(ref reader, ref first);
             }
             else if (MemberNames.Is(ref reader, "cache_write_tokens"u8))
             {
-                TryCount(ref reader, ref second);
+                TokenCount.TryRead(ref reader, ref second);
             }
             else if (MemberNames.Is(ref reader, "audio_tokens"u8))
             {
-                TryCount(ref reader, ref audio);
+                TokenCount.TryRead(ref reader, ref audio);
             }
             else if (MemberNames.Is(ref reader, "image_tokens"u8))
             {
-                TryCount(ref reader, ref image);
+                TokenCount.TryRead(ref reader, ref image);
             }
             else
             {
@@ -124,25 +122,5 @@ internal static class ResponsesUsage
                 reader.Skip();
             }
         }
-    }
-
-    private static bool TryCount(ref Utf8JsonReader reader, ref long count)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Number)
-        {
-            if (reader.TryGetInt64(out var whole))
-            {
-                count = Math.Clamp(whole, 0, MaxTokens);
-                return true;
-            }
-            if (reader.TryGetDouble(out var number) && number >= 0)
-            {
-                count = (long)Math.Ceiling(Math.Min(number, MaxTokens));
-                return true;
-            }
-        }
-        reader.Skip();
-        return false;
     }
 }

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text;
 using LlmProxy.Neutral;
 
-namespace LlmProxy.Dialects.Responses;
+namespace LlmProxy.Dialects;
 
 /// <summary><c>data:</c> URLs (RFC 2397), by which images and files stand in requests.</summary>
 internal static class DataUrls
@@ -25,11 +25,11 @@ internal static class DataUrls
         if (head.Length >= marker.Length && Ascii.EqualsIgnoreCase(head.Span[^marker.Length..], marker))
         {
             head = head[..^marker.Length];
-            return (head.IsEmpty ? default : Plain(head), Plain(escaped[(comma + 1)..]));
+            return (head.IsEmpty ? default : Unslashed(head), Unslashed(escaped[(comma + 1)..]));
         }
         var plain = url.ToString();
         var text = Uri.UnescapeDataString(plain[(plain.IndexOf(',', StringComparison.Ordinal) + 1)..]);
-        return (head.IsEmpty ? JsonText.From("text/plain") : Plain(head), JsonText.From(Convert.ToBase64String(Encoding.UTF8.GetBytes(text))));
+        return (head.IsEmpty ? JsonText.From("text/plain") : Unslashed(head), JsonText.From(Convert.ToBase64String(Encoding.UTF8.GetBytes(text))));
     }
 
     /// <summary>Writes one as a string token.</summary>
@@ -43,6 +43,6 @@ internal static class DataUrls
     }
 
     /// <summary>A piece of a text; one in which slashes are escaped, as some serialisers do, without those escapes.</summary>
-    private static JsonText Plain(ReadOnlyMemory<byte> escaped) =>
+    private static JsonText Unslashed(ReadOnlyMemory<byte> escaped) =>
         escaped.Span.Contains((byte)'\\') ? JsonText.FromUtf8(JsonBytes.Unescape(JsonText.Piece(escaped)).Span) : JsonText.Piece(escaped);
 }
