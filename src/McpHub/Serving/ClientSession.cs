@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Security.Claims;
+using McpHub.Upstreams;
 using ModelContextProtocol.Protocol;
 using ModelContextProtocol.Server;
 using Shared.Http;
@@ -15,6 +16,7 @@ internal sealed class ClientSession
     private readonly ConcurrentDictionary<RequestId, CancellationTokenSource> calls = new();
     private readonly Dictionary<string, IDisposable> subscriptions = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, TaskCompletionSource<ToolCallOutcome>> questions = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Func<ReadOnlyMemory<byte>, ValueTask>> reports = new(StringComparer.Ordinal);
     private readonly bool canBeAsked;
     private long lastQuestion;
     private long sdkActivity;
@@ -144,6 +146,24 @@ internal sealed class ClientSession
 
     /// <summary>Nobody waits for the answer any more.</summary>
     public void EndAsking(string id) => questions.TryRemove(id, out _);
+
+    /// <summary>Begins to hear how far the client is with a question.</summary>
+    /// <param name="onProgress">Receives the raw <c>params</c> of each of its reports.</param>
+    /// <returns>The token under which it reports.</returns>
+    public string BeginHearing(Func<ReadOnlyMemory<byte>, ValueTask> onProgress)
+    {
+        var token = $"{QuestionPrefix}{Interlocked.Increment(ref lastQuestion)}";
+        reports[token] = onProgress;
+        return token;
+    }
+
+    /// <summary>The question is answered: what is still said of it is nobody's.</summary>
+    public void EndHearing(string token) => reports.TryRemove(token, out _);
+
+    /// <summary>Takes a report of the client; one under a token that it was not given is nobody's.</summary>
+    /// <param name="parameters">The raw <c>params</c> of the notification.</param>
+    public ValueTask HearAsync(ReadOnlyMemory<byte> parameters) =>
+        !parameters.IsEmpty && JsonMembers.FindString(parameters.Span, "progressToken"u8) is { } token && reports.TryGetValue(token, out var onProgress) ? onProgress(parameters) : ValueTask.CompletedTask;
 
     /// <summary>The most resources that one session hears of.</summary>
     public const int MostSubscriptions = 1000;

@@ -17,6 +17,12 @@ internal sealed class PostPeer(ClientSession session, PostStream stream) : IClie
 
     public bool IsOpen => !session.HasEnded;
 
+    public async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, Func<ReadOnlyMemory<byte>, ValueTask> onProgress, CancellationToken cancellationToken)
+    {
+        using var progress = new QuestionProgress(session, parameters, onProgress);
+        return await AskAsync(method, progress.Params, cancellationToken);
+    }
+
     public async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
         var (id, answer) = session.BeginAsking();

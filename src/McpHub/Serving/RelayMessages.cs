@@ -239,7 +239,7 @@ internal sealed class RelayMessages(IToolAccess tools, IToolViews views, IFeatur
         return (null, 0);
     }
 
-    private Task HearAsync(MessageContext context, JsonRpcNotification notification, McpMessageHandler next, CancellationToken cancellationToken)
+    private async Task HearAsync(MessageContext context, JsonRpcNotification notification, McpMessageHandler next, CancellationToken cancellationToken)
     {
         switch (notification.Method)
         {
@@ -248,16 +248,24 @@ internal sealed class RelayMessages(IToolAccess tools, IToolViews views, IFeatur
                 break;
             case NotificationMethods.InitializedNotification:
                 break;
+            case NotificationMethods.ProgressNotification:
+                if (context.Server.SessionId is { } asked && sessions.TryFind(asked, out var answering))
+                {
+                    await answering.HearAsync(ParamsOf(notification));
+                }
+                break;
             default:
                 if (ServedPost.Current is { } post && context.Server.SessionId is { } id && sessions.TryFind(id, out var session)
                     && (notification.Method == "notifications/roots/list_changed" || features.CanRelay(post.Request, notification.Method)))
                 {
-                    features.Tell(post.Request, session.Peer, notification.Method, notification.Params is null ? default : Encoding.UTF8.GetBytes(notification.Params.ToJsonString(RawNodes.Writing)));
+                    features.Tell(post.Request, session.Peer, notification.Method, ParamsOf(notification));
                 }
                 break;
         }
-        return next(context, cancellationToken);
+        await next(context, cancellationToken);
     }
+
+    private static byte[] ParamsOf(JsonRpcNotification notification) => notification.Params is null ? [] : Encoding.UTF8.GetBytes(notification.Params.ToJsonString(RawNodes.Writing));
 
     private void Cancel(MessageContext context, JsonRpcNotification notification)
     {

@@ -23,6 +23,12 @@ internal sealed class SessionPeer(ClientSession session, McpServer server) : ICl
 
     public bool IsOpen => !session.HasEnded;
 
+    public async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, Func<ReadOnlyMemory<byte>, ValueTask> onProgress, CancellationToken cancellationToken)
+    {
+        using var progress = new QuestionProgress(session, parameters, onProgress);
+        return await AskAsync(method, progress.Params, cancellationToken);
+    }
+
     public async ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken)
     {
         try

@@ -157,7 +157,7 @@ internal sealed class ClientRelay(ToolManifest manifest, PendingRequests pending
         var outcome = RpcError.Of(RpcError.InternalError, "The client did not answer.");
         try
         {
-            outcome = await peer.AskAsync(method, parameters, cancellation.Token);
+            outcome = await peer.AskAsync(method, parameters, TellProgressAsync, cancellation.Token);
         }
         catch (OperationCanceledException)
         {
@@ -196,11 +196,25 @@ internal sealed class ClientRelay(ToolManifest manifest, PendingRequests pending
 
     private async Task AnswerAsync(byte[] id, ToolCallOutcome outcome)
     {
-        var message = new ArrayBufferWriter<byte>(id.Length + outcome.Result.Length + outcome.Error.Length + 64);
-        message.Write("{\"jsonrpc\":\"2.0\",\"id\":"u8);
-        message.Write(id);
-        message.Write(outcome.IsError ? ",\"error\":"u8 : ",\"result\":"u8);
-        RawJson.WriteCompact((outcome.IsError ? outcome.Error : outcome.Result).Span, message);
+        try
+        {
+            await SendAsync([.. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. id, .. outcome.IsError ? ",\"error\":"u8 : ",\"result\":"u8], outcome.IsError ? outcome.Error : outcome.Result);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref asking);
+        }
+    }
+
+    /// <summary>Tells the server how far the client is with its question.</summary>
+    private async ValueTask TellProgressAsync(ReadOnlyMemory<byte> parameters) => await SendAsync([.. "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":"u8], parameters);
+
+    /// <summary>Sends a message that ends with a value. A server that does not take it now misses it.</summary>
+    private async Task SendAsync(byte[] head, ReadOnlyMemory<byte> value)
+    {
+        var message = new ArrayBufferWriter<byte>(head.Length + value.Length + 16);
+        message.Write(head);
+        RawJson.WriteCompact(value.Span, message);
         message.Write("}"u8);
         using var patience = new CancellationTokenSource(WordPatience, clock);
         try
@@ -210,10 +224,6 @@ internal sealed class ClientRelay(ToolManifest manifest, PendingRequests pending
         catch (Exception exception) when (exception is UpstreamException or OperationCanceledException)
         {
             logger.NotTold(manifest.Id, exception.GetType().Name);
-        }
-        finally
-        {
-            Interlocked.Decrement(ref asking);
         }
     }
 }

@@ -33,6 +33,14 @@ public interface IClientPeer
     /// <param name="cancellationToken">Ends the waiting; the client is told.</param>
     ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken);
 
+    /// <summary>The same, and hears how far the client is, if the question has a progress token. A client without a session says nothing of it.</summary>
+    /// <param name="method">As above.</param>
+    /// <param name="parameters">As above.</param>
+    /// <param name="onProgress">Receives the raw <c>params</c> of each progress notification of the client's, UTF-8, with the question's own token.</param>
+    /// <param name="cancellationToken">As above.</param>
+    ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, Func<ReadOnlyMemory<byte>, ValueTask> onProgress, CancellationToken cancellationToken) =>
+        AskAsync(method, parameters, cancellationToken);
+
     /// <summary>Tells the client something. A client that cannot be told now misses it.</summary>
     /// <param name="method">The notification.</param>
     /// <param name="parameters">Its raw <c>params</c> object, UTF-8; empty: none.</param>

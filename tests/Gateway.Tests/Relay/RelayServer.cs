@@ -62,6 +62,9 @@ internal sealed class RelayServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await app.DisposeAsync();
 
+    /// <summary>Completes when a client has reported how far it is with a sample.</summary>
+    public TaskCompletionSource ProgressHeard { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Says that a resource changed.</summary>
     public async Task UpdateAsync(string uri)
     {
@@ -196,6 +199,8 @@ internal sealed class RelayServer : IAsyncDisposable
                     throw;
                 }
                 return Text("never");
+            case "live" when parameters.Arguments?.TryGetValue("token", out var token) == true:
+                return Text(await SampleAsync(request.Server, token, cancellationToken));
             case "live":
                 var answer = await request.Server.ElicitAsync(Question("live"), cancellationToken);
                 return Text($"{answer.Action} {answer.Content?["answer"]}");
@@ -206,6 +211,22 @@ internal sealed class RelayServer : IAsyncDisposable
             default:
                 return Text(request.Server.SessionId ?? "none");
         }
+    }
+
+    /// <summary>Asks for a sample under a progress token, and waits for a report before it takes the answer.</summary>
+    private async Task<string> SampleAsync(McpServer server, JsonElement token, CancellationToken cancellationToken)
+    {
+        var reports = Channel.CreateUnbounded<string>();
+        await using var hearing = server.RegisterNotificationHandler(NotificationMethods.ProgressNotification, (notification, _) =>
+        {
+            reports.Writer.TryWrite(notification.Params!.ToJsonString());
+            return ValueTask.CompletedTask;
+        });
+        var parameters = JsonNode.Parse($$$"""{"maxTokens":10,"messages":[{"role":"user","content":{"type":"text","text":"say"}}],"_meta":{"other":1,"progressToken":{{{token.GetRawText()}}} } }""");
+        var answer = server.SendRequestAsync(new JsonRpcRequest { Method = RequestMethods.SamplingCreateMessage, Params = parameters }, cancellationToken);
+        var report = await reports.Reader.ReadAsync(cancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30), cancellationToken);
+        ProgressHeard.TrySetResult();
+        return $"{report} {(await answer).Result!["content"]!["text"]}";
     }
 
     private static ElicitResult Ask(CallToolRequestParams parameters, string key) => parameters.InputResponses?.TryGetValue(key, out var answer) == true

@@ -2,6 +2,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using ModelContextProtocol;
 using ModelContextProtocol.Client;
 using ModelContextProtocol.Protocol;
 using Gateway.Tests.Tools;
@@ -42,6 +43,21 @@ public sealed class RelayTests
 
         Assert.Equal("sampled", TextOf(await mcp.CallToolAsync("relay__sample", cancellationToken: TestContext.Current.CancellationToken)));
         Assert.Equal("file:///work", TextOf(await mcp.CallToolAsync("relay__roots", cancellationToken: TestContext.Current.CancellationToken)));
+    }
+
+    [Theory]
+    [InlineData("mcp", "relay__live", "7", false)]
+    [InlineData("mcp", "relay__live", "\"a token\"", true)]
+    [InlineData("mcp/relay", "live", "\"gw-1\"", false)]
+    public async Task Client_SaysHowFarItIsWithASample_TheServerHearsItUnderItsOwnToken(string path, string tool, string token, bool wantsProgress)
+    {
+        await using var relay = await Relay.StartAsync("2025-11-25");
+        await using var mcp = await relay.ConnectAsync("2025-11-25", path);
+
+        var answer = await mcp.CallToolAsync(
+            tool, new Dictionary<string, object?> { ["token"] = JsonElement.Parse(token) }, progress: wantsProgress ? new Progress<ProgressNotificationValue>() : null, cancellationToken: TestContext.Current.CancellationToken);
+
+        Assert.Equal($$"""{"progressToken":{{token}},"progress":0.5,"message":"half"} sampled""", TextOf(answer));
     }
 
     [Theory]
@@ -237,11 +253,21 @@ public sealed class RelayTests
                 Handlers = new McpClientHandlers
                 {
                     ElicitationHandler = (request, _) => ValueTask.FromResult(new ElicitResult { Action = "accept", Content = new Dictionary<string, JsonElement> { ["answer"] = JsonSerializer.SerializeToElement("Ada") } }),
-                    SamplingHandler = (_, _, _) => ValueTask.FromResult(new CreateMessageResult { Model = "m", Role = Role.Assistant, Content = [new TextContentBlock { Text = "sampled" }] }),
+                    SamplingHandler = SampleAsync,
                     RootsHandler = (_, _) => ValueTask.FromResult(new ListRootsResult { Roots = [new Root { Uri = "file:///work" }] }),
                 },
             },
             cancellationToken: TestContext.Current.CancellationToken);
+
+        private async ValueTask<CreateMessageResult> SampleAsync(CreateMessageRequestParams? request, IProgress<ProgressNotificationValue> progress, CancellationToken cancellationToken)
+        {
+            if (request?.ProgressToken is not null)
+            {
+                progress.Report(new ProgressNotificationValue { Progress = 0.5f, Message = "half" });
+                await Server.ProgressHeard.Task.WaitAsync(TimeSpan.FromSeconds(30), cancellationToken);
+            }
+            return new CreateMessageResult { Model = "m", Role = Role.Assistant, Content = [new TextContentBlock { Text = "sampled" }] };
+        }
 
         public async ValueTask DisposeAsync()
         {

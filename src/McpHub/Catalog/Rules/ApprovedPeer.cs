@@ -22,5 +22,8 @@ internal sealed class ApprovedPeer(IClientPeer client) : IClientPeer
 
     public ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken) => client.AskAsync(method, parameters, cancellationToken);
 
+    public ValueTask<ToolCallOutcome> AskAsync(string method, ReadOnlyMemory<byte> parameters, Func<ReadOnlyMemory<byte>, ValueTask> onProgress, CancellationToken cancellationToken) =>
+        client.AskAsync(method, parameters, onProgress, cancellationToken);
+
     public ValueTask NotifyAsync(string method, ReadOnlyMemory<byte> parameters, CancellationToken cancellationToken) => client.NotifyAsync(method, parameters, cancellationToken);
 }
