@@ -22,7 +22,8 @@ YAML
 gateway_cpus="${GW_CPUS:-0-1}" rig_cpus="${RIG_CPUS:-2-3}"
 taskset -c "$rig_cpus" "$work/mock/mock-upstream" --port "$mock" > "$work/mock.log" 2>&1 & provider=$!
 (cd "$work" && exec taskset -c "$gateway_cpus" app/gateway --urls "http://127.0.0.1:$port" --data "$work/data" --config "$work/gateway.yaml") > "$work/gateway.log" 2>&1 & gateway=$!
-for _ in $(seq 200); do grep -q GATEWAY_KEY= "$work/gateway.log" && break; sleep 0.1; done
+# The provider, too, must be there before it is asked: one that fails at first is left alone for a while.
+for _ in $(seq 200); do grep -q GATEWAY_KEY= "$work/gateway.log" && (: < "/dev/tcp/127.0.0.1/$mock") 2>/dev/null && break; sleep 0.1; done
 key="$(grep -o 'GATEWAY_KEY=sk-gw-[0-9A-Za-z-]*' "$work/gateway.log" | head -1 | cut -d= -f2)"
 pid="$(pgrep -P $gateway -x gateway || echo $gateway)"
 measure() { # kind, model
